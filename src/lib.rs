@@ -2,3 +2,5 @@
 
 pub mod domain;
 pub mod net;
+pub mod pbx;
+pub mod store;

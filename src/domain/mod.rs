@@ -1,3 +1,13 @@
 //! Plain types and rules: no IO, no vendor, no web framework, no SQL.
 
+pub mod agent;
+pub mod call;
+pub mod call_log;
+pub mod decision;
+pub mod event;
+pub mod id;
+pub mod phone;
+pub mod spec;
+mod text_enum;
 pub mod time;
+pub mod validate;

@@ -1,0 +1,231 @@
+//! An agent's state: four axes with one owner each (routing reference, section 1), and what is derived from them.
+//!
+//! Nobody steps a state machine here. The row keeps what is known (manual status, live legs, the claim, the deadlines), and
+//! [`AgentState::at`] says what that means at an instant. A lost event can therefore strand nobody for longer than its deadline.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+use crate::text_enum;
+
+text_enum! {
+    /// What the agent, or a supervisor in his name, has chosen.
+    pub enum ManualStatus {
+        Available = "AVAILABLE",
+        NotAvailable = "NOT_AVAILABLE",
+        Offline = "OFFLINE",
+    }
+}
+
+text_enum! {
+    /// The derived state, in the order in which the first that holds is taken.
+    pub enum State {
+        OnCall = "on_call",
+        Ringing = "ringing",
+        Reserved = "reserved",
+        WrapUp = "wrap_up",
+        Offline = "offline",
+        NotAvailable = "not_available",
+        Available = "available",
+    }
+}
+
+impl State {
+    /// 0 on a call (or about to be), 1 free, 2 wrap-up.
+    pub fn system_status(self) -> i32 {
+        match self {
+            State::OnCall | State::Ringing | State::Reserved => 0,
+            State::WrapUp => 2,
+            State::Offline | State::NotAvailable | State::Available => 1,
+        }
+    }
+}
+
+text_enum! {
+    /// Why the router leaves an agent alone for a while.
+    pub enum CoolDown {
+        NoAnswer = "no_answer",
+        Busy = "busy",
+        Rejected = "rejected",
+        Unreachable = "unreachable",
+    }
+}
+
+text_enum! {
+    /// An offer of an agent to a call: pending, then exactly one of the others (routing reference, section 2).
+    pub enum OfferState {
+        Pending = "pending",
+        Accepted = "accepted",
+        NoAnswer = "no_answer",
+        Rejected = "rejected",
+        Busy = "busy",
+        Unreachable = "unreachable",
+        /// The caller left.
+        Canceled = "canceled",
+        /// The router withdrew it, or no leg ever came of it.
+        Rescinded = "rescinded",
+        Lost = "lost",
+    }
+}
+
+impl OfferState {
+    /// The call has tried this agent; it is not offered to him again.
+    pub fn counts_as_tried(self) -> bool {
+        matches!(self, OfferState::NoAnswer | OfferState::Rejected | OfferState::Busy | OfferState::Unreachable)
+    }
+
+    pub fn cool_down(self) -> Option<CoolDown> {
+        match self {
+            OfferState::NoAnswer => Some(CoolDown::NoAnswer),
+            OfferState::Rejected => Some(CoolDown::Rejected),
+            OfferState::Busy => Some(CoolDown::Busy),
+            OfferState::Unreachable => Some(CoolDown::Unreachable),
+            _ => None,
+        }
+    }
+}
+
+/// A live claim on an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub call: String,
+    pub until: Timestamp,
+}
+
+/// Everything known about an agent that changes while he works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentState {
+    pub agent: String,
+    pub manual_status: ManualStatus,
+    pub manual_reason: Option<String>,
+    /// Applied when the work in hand ends.
+    pub next_status: Option<(ManualStatus, Option<String>)>,
+    pub status_since: Timestamp,
+    /// Live legs on the extension that ring, and that are answered.
+    pub ringing: i32,
+    pub talking: i32,
+    pub claim: Option<Claim>,
+    pub wrap_until: Timestamp,
+    pub cool_until: Timestamp,
+    pub cool_cause: Option<CoolDown>,
+    pub last_offered_at: Timestamp,
+    /// When the engagement last changed.
+    pub engaged_since: Timestamp,
+}
+
+impl AgentState {
+    /// A free agent with a manual status.
+    pub fn new(agent: impl Into<String>, manual_status: ManualStatus, now: Timestamp) -> Self {
+        Self {
+            agent: agent.into(),
+            manual_status,
+            manual_reason: None,
+            next_status: None,
+            status_since: now,
+            ringing: 0,
+            talking: 0,
+            claim: None,
+            wrap_until: Timestamp(0),
+            cool_until: Timestamp(0),
+            cool_cause: None,
+            last_offered_at: Timestamp(0),
+            engaged_since: now,
+        }
+    }
+
+    pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {
+        self.claim.as_ref().filter(|c| c.until > now)
+    }
+
+    /// On a call, rung, or claimed: work in hand that a queued next status waits for, as it does for wrap-up.
+    pub fn engaged(&self, now: Timestamp) -> bool {
+        self.talking > 0 || self.ringing > 0 || self.live_claim(now).is_some()
+    }
+
+    /// The state at `now`, and since when.
+    pub fn at(&self, now: Timestamp) -> (State, Timestamp) {
+        if self.talking > 0 {
+            (State::OnCall, self.engaged_since)
+        } else if self.ringing > 0 {
+            (State::Ringing, self.engaged_since)
+        } else if self.live_claim(now).is_some() {
+            (State::Reserved, self.engaged_since)
+        } else if self.wrap_until > now {
+            (State::WrapUp, self.engaged_since)
+        } else {
+            let claim_end = self.claim.as_ref().map_or(Timestamp(0), |c| c.until);
+            let free_since = self.engaged_since.max(self.wrap_until).max(claim_end);
+            let (status, changed) = match (&self.next_status, self.manual_status) {
+                (Some((next, _)), _) => (*next, free_since),
+                (None, status) => (status, self.status_since),
+            };
+            let state = match status {
+                ManualStatus::Offline => State::Offline,
+                ManualStatus::NotAvailable => State::NotAvailable,
+                ManualStatus::Available => State::Available,
+            };
+            (state, free_since.max(changed))
+        }
+    }
+
+    /// The key of the longest-idle order: the earlier of two agents is the one who was neither busy nor offered a call for longer.
+    pub fn idle_since(&self) -> Timestamp {
+        self.engaged_since.max(self.wrap_until).max(self.last_offered_at)
+    }
+}
+
+/// Why an agent cannot take a call now: the first reason that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    OnCall,
+    Ringing,
+    Reserved,
+    WrapUp,
+    Offline,
+    NotAvailable(Option<String>),
+    CoolingDown(Option<CoolDown>),
+    Tried,
+    IsTheCaller,
+    NoExtension,
+}
+
+impl Refusal {
+    /// A word for machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::OnCall => "on_call",
+            Refusal::Ringing => "ringing",
+            Refusal::Reserved => "reserved",
+            Refusal::WrapUp => "wrap_up",
+            Refusal::Offline => "offline",
+            Refusal::NotAvailable(_) => "not_available",
+            Refusal::CoolingDown(_) => "cooling_down",
+            Refusal::Tried => "tried",
+            Refusal::IsTheCaller => "is_the_caller",
+            Refusal::NoExtension => "no_extension",
+        }
+    }
+
+    /// The rest of a sentence that begins with the agent's name.
+    pub fn sentence(&self) -> String {
+        match self {
+            Refusal::OnCall => "is on a call".into(),
+            Refusal::Ringing => "is being rung".into(),
+            Refusal::Reserved => "was just named to another call".into(),
+            Refusal::WrapUp => "is in wrap-up".into(),
+            Refusal::Offline => "is offline".into(),
+            Refusal::NotAvailable(None) => "is not available".into(),
+            Refusal::NotAvailable(Some(reason)) => format!("is not available ({reason})"),
+            Refusal::CoolingDown(cause) => match cause {
+                Some(CoolDown::NoAnswer) => "did not answer a moment ago".into(),
+                Some(CoolDown::Busy) => "was busy a moment ago".into(),
+                Some(CoolDown::Rejected) => "rejected a call a moment ago".into(),
+                Some(CoolDown::Unreachable) => "could not be reached a moment ago".into(),
+                None => "is left alone for a moment".into(),
+            },
+            Refusal::Tried => "was tried by this call already".into(),
+            Refusal::IsTheCaller => "is the caller himself".into(),
+            Refusal::NoExtension => "has no extension".into(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What every PBX's events are turned into. An adapter's `parse` makes these; nothing behind it knows a vendor.
+
+use serde::{Deserialize, Serialize};
+
+use super::phone::Party;
+use super::time::Timestamp;
+
+/// One fact that a PBX told about one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallEvent {
+    /// The PBX's id of the whole call, as written.
+    pub call: String,
+    /// When it happened by the PBX's clock; `None` when the PBX did not say or said nonsense.
+    pub at: Option<Timestamp>,
+    /// The client's number as far as this event tells, with how much it is to be believed (higher wins).
+    pub client: Option<Ranked<Party>>,
+    /// The public number through which the call came.
+    pub did: Option<String>,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// About one leg: one ring attempt on one extension.
+    Leg(LegEvent),
+    /// An IVR or a queue ended its part.
+    PlaceEnd(PlaceEnd),
+    /// An IVR or a queue had a part in the call; nothing more is known.
+    Touched,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegEvent {
+    /// What tells the legs of a call apart; two events with equal keys are of one leg.
+    pub key: String,
+    /// The PBX's id of the leg as written, where it has one.
+    pub sub_call_id: Option<String>,
+    pub phase: Phase,
+    pub direction: Ranked<Direction>,
+    /// The short form of the extension that the leg is on.
+    pub extension: Option<Ranked<String>>,
+    /// The other party of *this* leg.
+    pub number: Option<Ranked<Party>>,
+    /// Made by forwarding or transfer.
+    pub transferred: bool,
+    /// Made on behalf of the extension without occupying it (a website callback).
+    pub on_behalf: bool,
+    /// An IVR or a queue passed the call on to this leg.
+    pub via_place: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Begin,
+    Answer,
+    End(LegEnd),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LegEnd {
+    /// `None` when the PBX did not say.
+    pub status: Option<EndStatus>,
+    /// The whole leg, microseconds.
+    pub duration_us: Option<i64>,
+    /// Talk only, microseconds.
+    pub talk_us: Option<i64>,
+    /// The PBX's id of the recording.
+    pub record_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceEnd {
+    /// The PBX's name of the IVR or queue (`0047*200`).
+    pub place: String,
+    pub queue: bool,
+    /// Whether a phone took the call anywhere in the PBX; `None` when the PBX did not say.
+    pub bridged: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    In,
+    Out,
+}
+
+/// How a leg ended. The order is the rank: of two reports about one leg the greater holds, whatever came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EndStatus {
+    #[serde(rename = "o")]
+    Other,
+    /// The target was not registered.
+    #[serde(rename = "u")]
+    Unreachable,
+    #[serde(rename = "f")]
+    Failed,
+    /// The caller gave up, or somebody else answered.
+    #[serde(rename = "c")]
+    Cancelled,
+    #[serde(rename = "n")]
+    NoAnswer,
+    #[serde(rename = "r")]
+    Rejected,
+    #[serde(rename = "b")]
+    Busy,
+    #[serde(rename = "a")]
+    Answered,
+}
+
+/// A value with how much it is to be believed. Joining keeps the higher rank, and the smaller value of equal ranks: any order gives the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranked<T> {
+    #[serde(rename = "r")]
+    pub rank: u8,
+    #[serde(rename = "v")]
+    pub value: T,
+}
+
+impl<T: Ord> Ranked<T> {
+    pub fn new(rank: u8, value: T) -> Self {
+        Self { rank, value }
+    }
+
+    pub fn join(mine: &mut Option<Self>, other: Option<Self>) {
+        if let Some(other) = other {
+            let better = mine.as_ref().is_none_or(|m| other.rank > m.rank || (other.rank == m.rank && other.value < m.value));
+            if better {
+                *mine = Some(other);
+            }
+        }
+    }
+}

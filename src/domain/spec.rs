@@ -1,0 +1,318 @@
+//! An application as it is declared: the same shape in a file, over REST and in the store (contract, section 5).
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::agent::{CoolDown, ManualStatus};
+use crate::text_enum;
+
+text_enum! {
+    pub enum PbxKind {
+        Telphin = "telphin",
+        Exotel = "exotel",
+        Stringee = "stringee",
+        Asterisk = "asterisk",
+    }
+}
+
+text_enum! {
+    /// What stands behind an extension (Telphin page, section 1).
+    pub enum ExtensionType {
+        Phone = "phone",
+        Ivr = "ivr",
+        Queue = "queue",
+        Fax = "fax",
+    }
+}
+
+text_enum! {
+    /// How a queue chooses among free agents.
+    pub enum Strategy {
+        LongestIdle = "longest_idle",
+        TopDown = "top_down",
+    }
+}
+
+/// One customer's installation: a PBX account with its people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Application {
+    /// The serial number in every hook's path.
+    pub id: i64,
+    pub name: String,
+    pub pbx: PbxKind,
+    /// The PBX account in every hook's path.
+    pub login: String,
+    /// Two-letter region for numbers written without `+`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// Secret that each hook URL must carry as `?key=`; a reference (`env:`, `file:`) or a literal, which is stored sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Networks that hooks may come from; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_ips: Vec<IpNet>,
+    /// Origins whose browsers may use the API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<String>,
+    /// The PBX's own settings; read by its adapter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telphin: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exotel: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stringee: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asterisk: Option<Value>,
+    #[serde(default)]
+    pub routing: Routing,
+    #[serde(default)]
+    pub crm: CrmChoice,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent: Vec<Agent>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extension: Vec<Extension>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<Group>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<Queue>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub number: Vec<Number>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contact: Vec<Contact>,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+/// `[application.routing]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// The responsible chain, asked in order.
+    pub responsible: Vec<StepDecl>,
+    /// `false`: name the responsible manager whatever his state, and claim nobody.
+    pub only_available: bool,
+    /// An extension for the safe reply; empty: nobody.
+    pub fallback: String,
+    /// Wrap-up after calls outside a queue, seconds.
+    pub wrap_up_s: i64,
+    /// How far back the last agent who spoke with a caller is looked for, days.
+    pub last_agent_days: i64,
+    pub cool_down_s: CoolDowns,
+    /// How long a lookup may take, milliseconds; absent: the server's `routing.deadline_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<i64>,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            responsible: ["owner", "deputy", "last_agent"].map(|s| StepDecl::Plain(s.into())).to_vec(),
+            only_available: true,
+            fallback: String::new(),
+            wrap_up_s: 0,
+            last_agent_days: 30,
+            cool_down_s: CoolDowns::default(),
+            deadline_ms: None,
+        }
+    }
+}
+
+/// A step of the responsible chain: a word, or a word with how long a waiting call stays at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StepDecl {
+    Plain(String),
+    Waiting(WaitingStep),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitingStep {
+    pub to: String,
+    pub wait_s: i64,
+}
+
+impl StepDecl {
+    pub fn to(&self) -> &str {
+        match self {
+            StepDecl::Plain(to) => to,
+            StepDecl::Waiting(step) => &step.to,
+        }
+    }
+}
+
+/// How long the router leaves an agent alone after an offer that failed, seconds by cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoolDowns {
+    pub no_answer: i64,
+    pub busy: i64,
+    pub rejected: i64,
+    pub unreachable: i64,
+}
+
+impl Default for CoolDowns {
+    fn default() -> Self {
+        Self { no_answer: 30, busy: 10, rejected: 30, unreachable: 60 }
+    }
+}
+
+impl CoolDowns {
+    pub fn seconds(&self, cause: CoolDown) -> i64 {
+        match cause {
+            CoolDown::NoAnswer => self.no_answer,
+            CoolDown::Busy => self.busy,
+            CoolDown::Rejected => self.rejected,
+            CoolDown::Unreachable => self.unreachable,
+        }
+    }
+}
+
+/// `[application.crm]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrmChoice {
+    /// A connector file's name, or `directory`, the built-in one.
+    pub connector: String,
+    pub params: BTreeMap<String, Value>,
+}
+
+impl Default for CrmChoice {
+    fn default() -> Self {
+        Self { connector: "directory".into(), params: BTreeMap::new() }
+    }
+}
+
+/// `[[application.agent]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    /// The phone that the PBX rings for him, in its short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
+    /// His own number, E.164; needed when `routing_type` is 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_number: Option<String>,
+    /// 1: an app or a SIP phone; 2: his own phone number.
+    #[serde(default = "one")]
+    pub routing_type: i32,
+    /// Applies when the agent is made.
+    #[serde(default = "available")]
+    pub manual_status: ManualStatus,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+    /// The user's id in the CRM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crm_user: Option<String>,
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn available() -> ManualStatus {
+    ManualStatus::Available
+}
+
+/// `[[application.extension]]`: what is not an agent's phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    pub number: String,
+    #[serde(rename = "type")]
+    pub kind: ExtensionType,
+}
+
+/// `[[application.group]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub agents: Vec<String>,
+}
+
+/// `[[application.queue]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    #[serde(default)]
+    pub id: String,
+    pub name: String,
+    #[serde(default = "longest_idle")]
+    pub strategy: Strategy,
+    /// Seconds that one agent is rung.
+    #[serde(default = "fifteen")]
+    pub wait_agent_answer_timeout: i64,
+    /// Seconds of wrap-up after a call.
+    #[serde(default = "ten")]
+    pub wrap_up_time_limit: i64,
+    #[serde(default)]
+    pub primary_groups: Vec<String>,
+    #[serde(default)]
+    pub backup_groups: Vec<String>,
+}
+
+fn longest_idle() -> Strategy {
+    Strategy::LongestIdle
+}
+
+fn fifteen() -> i64 {
+    15
+}
+
+fn ten() -> i64 {
+    10
+}
+
+/// `[[application.number]]`: a public number of the application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Number {
+    pub number: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// `[[application.contact]]`: an entry of the built-in directory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    #[serde(default)]
+    pub name: String,
+    /// E.164; a phone belongs to one contact.
+    pub phones: Vec<String>,
+    /// The responsible agent's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deputy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+impl Contact {
+    /// What makes two entries the same contact: the external id, else the first phone.
+    pub fn key(&self) -> String {
+        match &self.external_id {
+            Some(id) => format!("id:{id}"),
+            None => format!("phone:{}", self.phones.first().map(String::as_str).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! PBXs as data and pure functions: an adapter reads what its PBX sends, writes what it expects, and builds the requests that it takes.
+//!
+//! Nothing here does IO. The core asks [`Pbx`] and sends, stores and answers itself, so every vendor is testable from recorded bytes.
+//! Each adapter is a folder with the same files: `mod` (settings), `webhook` (parse and reply), `api` (requests to the PBX).
+
+pub mod telphin;
+
+use crate::domain::event::CallEvent;
+use crate::domain::phone::Numbering;
+use crate::domain::spec::{Application, ExtensionType, PbxKind};
+use crate::domain::validate::Problem;
+
+/// A hook's request as it came, before anybody has understood it.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    pub hook: &'a str,
+    pub query: &'a str,
+    pub content_type: &'a str,
+    pub body: &'a [u8],
+}
+
+/// What kind of answer a hook owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// Asks where a call shall go: always answered with 200 and something that the PBX can obey.
+    Routing,
+    /// Tells about calls.
+    Event,
+    /// Tells about queue agents' logins.
+    AgentEvent,
+}
+
+/// What an application's world looks like to an adapter.
+pub struct Context<'a> {
+    pub numbering: Numbering<'a>,
+    pub extension_type: &'a dyn Fn(&str) -> Option<ExtensionType>,
+}
+
+/// What a routing hook asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoutingRequest {
+    /// The PBX's id of the call.
+    pub call: Option<String>,
+    /// The caller as written.
+    pub caller: String,
+    pub did: Option<String>,
+    /// The extension that asks (short form), for PBXs whose IVR asks.
+    pub asking_extension: Option<String>,
+}
+
+/// What an event hook was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The event's own time in microseconds, 0 without a usable one.
+    pub at: i64,
+    /// Digest of what makes two deliveries the same event.
+    pub digest: i64,
+    pub events: Vec<CallEvent>,
+}
+
+/// A hook's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub content_type: &'static str,
+    pub body: String,
+}
+
+/// An event that cannot be read, in words for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+/// One application's PBX, with its settings read.
+#[derive(Clone, Debug)]
+pub enum Pbx {
+    Telphin(telphin::Settings),
+}
+
+impl Pbx {
+    /// Reads the PBX's own table of a declaration.
+    ///
+    /// # Errors
+    /// What is wrong with it, by key.
+    pub fn from_application(app: &Application) -> Result<Pbx, Vec<Problem>> {
+        match app.pbx {
+            PbxKind::Telphin => telphin::Settings::read(app.telphin.as_ref()).map(Pbx::Telphin),
+            other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin"))]),
+        }
+    }
+
+    pub fn hook(&self, name: &str) -> Option<HookKind> {
+        match self {
+            Pbx::Telphin(_) => telphin::webhook::hook(name),
+        }
+    }
+
+    pub fn prefix(&self) -> Option<&str> {
+        match self {
+            Pbx::Telphin(s) => Some(s.client_prefix.as_str()).filter(|p| !p.is_empty()),
+        }
+    }
+
+    pub fn code_without_plus(&self) -> bool {
+        match self {
+            Pbx::Telphin(_) => true,
+        }
+    }
+
+    /// How long a missed call waits for later news, milliseconds.
+    pub fn missed_wait_ms(&self) -> i64 {
+        match self {
+            Pbx::Telphin(s) => s.missed_wait_ms,
+        }
+    }
+
+    /// Reads whatever can be read of a routing hook's request; never fails, since it must be answered.
+    pub fn routing_request(&self, raw: Raw<'_>, context: &Context<'_>) -> RoutingRequest {
+        match self {
+            Pbx::Telphin(_) => telphin::webhook::routing_request(raw, context),
+        }
+    }
+
+    /// The answer that names an extension, or nobody.
+    pub fn routing_reply(&self, extension: Option<&str>) -> Reply {
+        match self {
+            Pbx::Telphin(s) => telphin::webhook::reply(s, extension),
+        }
+    }
+
+    /// # Errors
+    /// [`Unreadable`] with the reason.
+    pub fn events(&self, raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
+        match self {
+            Pbx::Telphin(_) => telphin::webhook::events(raw, context),
+        }
+    }
+}

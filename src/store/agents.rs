@@ -1,0 +1,207 @@
+//! Agents' changing state, and the one statement that reserves an agent.
+
+use diesel::prelude::*;
+
+use super::schema::agent_states;
+use super::{Conn, Result, live};
+use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus};
+use crate::domain::time::Timestamp;
+use crate::on_backend;
+
+#[derive(Clone, Debug, Insertable, Queryable, Selectable, AsChangeset)]
+#[diesel(table_name = agent_states, treat_none_as_default_value = false, treat_none_as_null = true, primary_key(application, agent))]
+struct Row {
+    application: i64,
+    agent: String,
+    extension: Option<String>,
+    manual_status: String,
+    manual_reason: Option<String>,
+    next_status: Option<String>,
+    next_reason: Option<String>,
+    status_since: i64,
+    ringing: i32,
+    talking: i32,
+    claim_call: Option<String>,
+    claim_until: i64,
+    wrap_until: i64,
+    cool_until: i64,
+    cool_cause: Option<String>,
+    last_offered_at: i64,
+    engaged_since: i64,
+}
+
+impl Row {
+    fn from_state(application: i64, extension: Option<&str>, s: &AgentState) -> Row {
+        Row {
+            application,
+            agent: s.agent.clone(),
+            extension: extension.map(str::to_owned),
+            manual_status: s.manual_status.as_str().into(),
+            manual_reason: s.manual_reason.clone(),
+            next_status: s.next_status.as_ref().map(|(n, _)| n.as_str().into()),
+            next_reason: s.next_status.as_ref().and_then(|(_, r)| r.clone()),
+            status_since: s.status_since.0,
+            ringing: s.ringing,
+            talking: s.talking,
+            claim_call: s.claim.as_ref().map(|c| c.call.clone()),
+            claim_until: s.claim.as_ref().map_or(0, |c| c.until.0),
+            wrap_until: s.wrap_until.0,
+            cool_until: s.cool_until.0,
+            cool_cause: s.cool_cause.map(|c| c.as_str().into()),
+            last_offered_at: s.last_offered_at.0,
+            engaged_since: s.engaged_since.0,
+        }
+    }
+
+    fn into_state(self) -> AgentState {
+        let status = |s: &str| ManualStatus::parse(s).unwrap_or(ManualStatus::Offline);
+        AgentState {
+            agent: self.agent,
+            manual_status: status(&self.manual_status),
+            manual_reason: self.manual_reason,
+            next_status: self.next_status.map(|n| (status(&n), self.next_reason)),
+            status_since: Timestamp(self.status_since),
+            ringing: self.ringing,
+            talking: self.talking,
+            claim: self.claim_call.map(|call| Claim { call, until: Timestamp(self.claim_until) }),
+            wrap_until: Timestamp(self.wrap_until),
+            cool_until: Timestamp(self.cool_until),
+            cool_cause: self.cool_cause.as_deref().and_then(CoolDown::parse),
+            last_offered_at: Timestamp(self.last_offered_at),
+            engaged_since: Timestamp(self.engaged_since),
+        }
+    }
+}
+
+pub fn get(conn: &mut Conn, application: i64, agent: &str) -> Result<Option<AgentState>> {
+    let row: Option<Row> =
+        on_backend!(conn, |c| agent_states::table.find((application, agent)).select(Row::as_select()).first(c).optional())?;
+    Ok(row.map(Row::into_state))
+}
+
+/// Reads an agent to change him; on PostgreSQL his row stays locked until the transaction ends.
+pub fn lock(conn: &mut Conn, application: i64, agent: &str) -> Result<Option<AgentState>> {
+    let query = agent_states::table.find((application, agent));
+    let row: Option<Row> = match conn {
+        Conn::Sqlite(c) => query.select(Row::as_select()).first(c).optional()?,
+        Conn::Postgres(c) => query.select(Row::as_select()).for_update().first(c).optional()?,
+    };
+    Ok(row.map(Row::into_state))
+}
+
+pub fn get_many(conn: &mut Conn, application: i64, agents: &[String]) -> Result<Vec<AgentState>> {
+    if let [one] = agents {
+        return Ok(get(conn, application, one)?.into_iter().collect());
+    }
+    let rows: Vec<Row> = on_backend!(conn, |c| agent_states::table
+        .filter(agent_states::application.eq(application).and(agent_states::agent.eq_any(agents)))
+        .select(Row::as_select())
+        .load(c))?;
+    Ok(rows.into_iter().map(Row::into_state).collect())
+}
+
+pub fn all(conn: &mut Conn, application: i64) -> Result<Vec<AgentState>> {
+    let rows: Vec<Row> = on_backend!(conn, |c| agent_states::table
+        .filter(agent_states::application.eq(application))
+        .order(agent_states::agent)
+        .select(Row::as_select())
+        .load(c))?;
+    Ok(rows.into_iter().map(Row::into_state).collect())
+}
+
+/// Writes back an agent that was locked.
+pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &AgentState) -> Result<()> {
+    let row = Row::from_state(application, extension, state);
+    on_backend!(conn, |c| diesel::update(agent_states::table.find((application, &row.agent))).set(&row).execute(c))?;
+    Ok(())
+}
+
+/// Makes the state of a new agent, or follows the change of his extension: what is live there is his from now on.
+pub fn declare(conn: &mut Conn, application: i64, extension: Option<&str>, fresh: &AgentState) -> Result<()> {
+    let (ringing, talking) = match extension {
+        Some(extension) => live::count(conn, application, extension)?,
+        None => (0, 0),
+    };
+    let state = match lock(conn, application, &fresh.agent)? {
+        Some(known) => AgentState { ringing, talking, ..known },
+        None => {
+            let state = AgentState { ringing, talking, ..fresh.clone() };
+            let row = Row::from_state(application, extension, &state);
+            on_backend!(conn, |c| diesel::insert_into(agent_states::table).values(&row).on_conflict_do_nothing().execute(c))?;
+            state
+        }
+    };
+    save(conn, application, extension, &state)
+}
+
+pub fn remove(conn: &mut Conn, application: i64, agent: &str) -> Result<()> {
+    on_backend!(conn, |c| diesel::delete(agent_states::table.find((application, agent))).execute(c))?;
+    Ok(())
+}
+
+/// The one compare-and-set of the house: claims an agent for a call if, by his row, he can take it at `now`. False: he cannot any more.
+pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
+    use agent_states::dsl as a;
+    let n = on_backend!(conn, |c| diesel::update(
+        agent_states::table.find((application, agent)).filter(
+            a::manual_status
+                .eq(ManualStatus::Available.as_str())
+                .and(a::next_status.is_null())
+                .and(a::ringing.eq(0))
+                .and(a::talking.eq(0))
+                .and(a::claim_until.le(now.0))
+                .and(a::wrap_until.le(now.0))
+                .and(a::cool_until.le(now.0))
+        )
+    )
+    .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0)))
+    .execute(c))?;
+    Ok(n > 0)
+}
+
+/// Claims an agent for a call that he places himself: his manual status and wrap-up do not matter, another call does.
+pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
+    use agent_states::dsl as a;
+    let n = on_backend!(conn, |c| diesel::update(
+        agent_states::table.find((application, agent)).filter(a::ringing.eq(0).and(a::talking.eq(0)).and(a::claim_until.le(now.0)))
+    )
+    .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0)))
+    .execute(c))?;
+    Ok(n > 0)
+}
+
+/// Ends a claim of `call` on an agent, if it is still that call's.
+pub fn release(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp) -> Result<bool> {
+    use agent_states::dsl as a;
+    let n = on_backend!(conn, |c| diesel::update(agent_states::table.find((application, agent)).filter(a::claim_call.eq(call)))
+        .set((a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0)))
+        .execute(c))?;
+    Ok(n > 0)
+}
+
+/// Agents whose queued next status waits for a time that has come.
+pub fn with_next_status(conn: &mut Conn) -> Result<Vec<(i64, AgentState)>> {
+    let rows: Vec<Row> =
+        on_backend!(conn, |c| agent_states::table.filter(agent_states::next_status.is_not_null()).select(Row::as_select()).load(c))?;
+    Ok(rows.into_iter().map(|r| (r.application, r.into_state())).collect())
+}
+
+/// Applies a queued next status; false when somebody else has changed it.
+pub fn apply_next(conn: &mut Conn, application: i64, state: &AgentState, now: Timestamp) -> Result<bool> {
+    let Some((next, reason)) = &state.next_status else { return Ok(false) };
+    use agent_states::dsl as a;
+    let n = on_backend!(conn, |c| diesel::update(
+        agent_states::table
+            .find((application, &state.agent))
+            .filter(a::next_status.eq(next.as_str()).and(a::ringing.eq(0)).and(a::talking.eq(0)))
+    )
+    .set((
+        a::manual_status.eq(next.as_str()),
+        a::manual_reason.eq(reason),
+        a::next_status.eq(None::<String>),
+        a::next_reason.eq(None::<String>),
+        a::status_since.eq(now.0),
+    ))
+    .execute(c))?;
+    Ok(n > 0)
+}

@@ -1,0 +1,259 @@
+//! The doors to the database.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::conn::Url;
+use super::decisions::Behind;
+use super::writer::{self, Durability, Job, Write};
+use super::{Conn, Result, StoreError, migrate};
+use crate::domain::decision::Decision;
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub url: String,
+    /// Connections for reads (and, on PostgreSQL, for writes).
+    pub pool_size: u32,
+}
+
+/// The database. Cheap to clone; dropped when the last clone is.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    url: Url,
+    /// Tells this database's connection from those of others that the same thread may hold (tests open several).
+    id: u64,
+    pool: r2d2::Pool<Manager>,
+    readers: Arc<Semaphore>,
+    lane: Lane,
+    behind: Arc<Behind>,
+}
+
+enum Lane {
+    /// SQLite: the writer's queue.
+    Thread { jobs: mpsc::Sender<Box<dyn Job>>, stopped: Arc<AtomicBool> },
+    /// PostgreSQL: a transaction on a pooled connection each.
+    Pool { permits: Arc<Semaphore> },
+}
+
+struct Manager(Url);
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Conn;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<Conn> {
+        Conn::open(&self.0)
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<()> {
+        conn.execute("SELECT 1")
+    }
+
+    fn has_broken(&self, _: &mut Conn) -> bool {
+        false
+    }
+}
+
+impl Db {
+    /// Opens, creates and migrates (under a lock, so that many may start at once).
+    ///
+    /// # Errors
+    /// The URL has neither form; the database cannot be reached or written; its schema is newer than this program.
+    pub fn open(options: &Options) -> Result<Db> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let url = Url::parse(&options.url).map_err(StoreError::Refused)?;
+        let mut first = Conn::open(&url)?;
+        migrate::run(&mut first, &url)?;
+        let size = options.pool_size.max(2);
+        let sqlite = matches!(url, Url::Sqlite(_));
+        let pool = r2d2::Pool::builder()
+            .max_size(size)
+            .min_idle(Some(if sqlite { 0 } else { 1 }))
+            // On PostgreSQL a connection may have died while it lay idle; a SQLite file has no line to drop.
+            .test_on_check_out(!sqlite)
+            .connection_timeout(Duration::from_secs(5))
+            .build(Manager(url.clone()))
+            .map_err(|e| StoreError::Connection(e.to_string()))?;
+        let behind = Arc::new(Behind::default());
+        let lane = if sqlite {
+            let (jobs, queue) = mpsc::channel(writer::QUEUE);
+            let stopped = Arc::new(AtomicBool::new(false));
+            let (b, s) = (behind.clone(), stopped.clone());
+            std::thread::Builder::new()
+                .name("hookflash-writer".into())
+                .spawn(move || writer::run(first, queue, b, s))
+                .map_err(|e| StoreError::Connection(e.to_string()))?;
+            Lane::Thread { jobs, stopped }
+        } else {
+            // Reads keep at least one connection of the pool for themselves.
+            Lane::Pool { permits: Arc::new(Semaphore::new(size as usize - 1)) }
+        };
+        let readers = Arc::new(Semaphore::new(size as usize));
+        Ok(Db(Arc::new(Inner { url, id: IDS.fetch_add(1, Ordering::Relaxed), pool, readers, lane, behind })))
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.0.url
+    }
+
+    /// Runs `work` in a transaction and returns after its commit. `work` may be run more than once when transactions collide.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] at once when too many writes wait; what `work` returned, with everything it did undone.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match &self.0.lane {
+            Lane::Thread { jobs, .. } => {
+                let (reply, answer) = oneshot::channel();
+                let job = Box::new(Write { work, durability, result: None, reply });
+                jobs.try_send(job).map_err(|_| StoreError::Busy)?;
+                answer.await.map_err(|_| StoreError::Connection("the writer has stopped".into()))?
+            }
+            Lane::Pool { permits } => {
+                let permit = tokio::time::timeout(Duration::from_secs(2), permits.clone().acquire_owned())
+                    .await
+                    .map_err(|_| StoreError::Busy)?
+                    .map_err(|_| StoreError::Busy)?;
+                let (db, mut work) = (self.clone(), work);
+                blocking(move || {
+                    let _permit = permit;
+                    db.pooled(|conn| conn.transaction(durability == Durability::Full, &mut work))
+                })
+                .await
+            }
+        }
+    }
+
+    /// [`Db::write`] for a command that has no async runtime.
+    pub fn write_blocking<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        mut work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match &self.0.lane {
+            Lane::Thread { jobs, .. } => {
+                let (reply, answer) = oneshot::channel();
+                let job = Box::new(Write { work, durability, result: None, reply });
+                jobs.blocking_send(job).map_err(|_| StoreError::Connection("the writer has stopped".into()))?;
+                answer.blocking_recv().map_err(|_| StoreError::Connection("the writer has stopped".into()))?
+            }
+            Lane::Pool { .. } => self.pooled(|conn| conn.transaction(durability == Durability::Full, &mut work)),
+        }
+    }
+
+    /// Runs a query on a pooled connection off the async threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when no connection is free within a moment.
+    pub async fn read<T: Send + 'static>(&self, query: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        let permit = tokio::time::timeout(Duration::from_millis(500), self.0.readers.clone().acquire_owned())
+            .await
+            .map_err(|_| StoreError::Busy)?
+            .map_err(|_| StoreError::Busy)?;
+        let db = self.clone();
+        blocking(move || {
+            let _permit = permit;
+            db.pooled(query)
+        })
+        .await
+    }
+
+    /// [`Db::read`] for a command that has no async runtime.
+    pub fn read_blocking<T>(&self, query: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+        self.pooled(query)
+    }
+
+    /// A routing hook's keyed reads: on the calling thread over a connection of its own (SQLite), or through the pool (PostgreSQL).
+    pub async fn read_here<T: Send + 'static>(&self, query: impl FnOnce(&mut Conn) -> Result<T> + Send + 'static) -> Result<T> {
+        match &self.0.url {
+            Url::Sqlite(_) => self.on_this_thread(query),
+            Url::Postgres(_) => self.read(query).await,
+        }
+    }
+
+    fn on_this_thread<T>(&self, query: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+        thread_local! {
+            static MINE: RefCell<Option<(u64, Conn)>> = const { RefCell::new(None) };
+        }
+        MINE.with(|mine| {
+            let mut mine = mine.borrow_mut();
+            if mine.as_ref().is_none_or(|(id, _)| *id != self.0.id) {
+                *mine = Some((self.0.id, Conn::open(&self.0.url)?));
+            }
+            match mine.as_mut() {
+                Some((_, conn)) => query(conn),
+                None => Err(StoreError::Busy),
+            }
+        })
+    }
+
+    fn pooled<T>(&self, query: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+        let mut conn = self.0.pool.get().map_err(|e| StoreError::Connection(e.to_string()))?;
+        query(&mut conn)
+    }
+
+    /// Records a decision behind the answer. Waits only when so many are queued that the store cannot keep up.
+    pub async fn decide(&self, decision: Decision, application: i64) {
+        if self.0.behind.push(application, decision) {
+            self.flush_behind();
+        }
+        if self.0.behind.is_crowded() {
+            self.flush().await;
+        }
+    }
+
+    /// Starts writing what waits behind, without waiting for it.
+    fn flush_behind(&self) {
+        let db = self.clone();
+        tokio::spawn(async move {
+            // Let the decisions of this moment gather, so that one insert takes them all.
+            tokio::task::yield_now().await;
+            db.flush().await;
+        });
+    }
+
+    /// Writes the decisions that wait, and returns when they are committed.
+    pub async fn flush(&self) {
+        let result = match &self.0.lane {
+            // The writer takes what waits behind with every commit; an empty job makes it commit.
+            Lane::Thread { .. } => self.write(Durability::Process, |_| Ok(())).await,
+            Lane::Pool { .. } => {
+                let rows = self.0.behind.take();
+                let kept = rows.clone();
+                let result = self.write(Durability::Process, move |conn| super::decisions::insert(conn, &rows)).await;
+                if result.is_err() {
+                    self.0.behind.put_back(kept);
+                }
+                result
+            }
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "decisions wait to be recorded");
+        }
+    }
+
+    /// True while the writer takes jobs.
+    pub fn is_alive(&self) -> bool {
+        match &self.0.lane {
+            Lane::Thread { jobs, stopped } => !jobs.is_closed() && !stopped.load(Ordering::SeqCst),
+            Lane::Pool { .. } => true,
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(StoreError::Refused(format!("internal error while reading: {e}"))),
+    }
+}

@@ -1,0 +1,31 @@
+//! A few values that the installation remembers about itself.
+
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+
+use super::schema::facts;
+use super::{Conn, Result};
+use crate::on_backend;
+
+pub fn get(conn: &mut Conn, name: &str) -> Result<Option<String>> {
+    Ok(on_backend!(conn, |c| facts::table.find(name).select(facts::value).first(c).optional())?)
+}
+
+pub fn set(conn: &mut Conn, name: &str, value: &str) -> Result<()> {
+    on_backend!(conn, |c| diesel::insert_into(facts::table)
+        .values((facts::name.eq(name), facts::value.eq(value)))
+        .on_conflict(facts::name)
+        .do_update()
+        .set(facts::value.eq(excluded(facts::value)))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Sets a value that nobody may set twice; returns the one that holds.
+pub fn set_once(conn: &mut Conn, name: &str, value: &str) -> Result<String> {
+    on_backend!(conn, |c| diesel::insert_into(facts::table)
+        .values((facts::name.eq(name), facts::value.eq(value)))
+        .on_conflict_do_nothing()
+        .execute(c))?;
+    Ok(get(conn, name)?.unwrap_or_else(|| value.to_owned()))
+}

@@ -1,0 +1,84 @@
+//! The schema: made and upgraded at every start, under a lock, because many processes may start at once.
+//!
+//! diesel's own runner takes no lock. SQLite: a lock on a file beside the database. PostgreSQL: an advisory lock of the session.
+
+use diesel::migration::{Migration, MigrationSource};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::conn::Url;
+use super::{Conn, Result, StoreError};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+/// Any number, the same in every version of this program.
+const LOCK: i64 = 8_070_420_117;
+
+pub fn run(conn: &mut Conn, url: &Url) -> Result<()> {
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| StoreError::Refused(format!("the database could not be migrated: {e}"));
+    match conn {
+        Conn::Sqlite(c) => {
+            let _lock = match url {
+                Url::Sqlite(path) => Some(FileLock::take(path)?),
+                Url::Postgres(_) => None,
+            };
+            refuse_newer(&c.applied_migrations().map_err(failed)?, names::<diesel::sqlite::Sqlite>(&SQLITE)?)?;
+            c.run_pending_migrations(SQLITE).map(|_| ()).map_err(failed)
+        }
+        Conn::Postgres(c) => {
+            use diesel::connection::SimpleConnection;
+            c.batch_execute(&format!("SET lock_timeout = 0; SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})"))?;
+            let result = (|| {
+                refuse_newer(&c.applied_migrations().map_err(failed)?, names::<diesel::pg::Pg>(&POSTGRES)?)?;
+                c.run_pending_migrations(POSTGRES).map(|_| ()).map_err(failed)
+            })();
+            c.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"))?;
+            result
+        }
+    }
+}
+
+/// True when every migration of this program is applied.
+pub fn is_current(conn: &mut Conn) -> Result<bool> {
+    let failed = |e: Box<dyn std::error::Error + Send + Sync>| StoreError::Refused(e.to_string());
+    match conn {
+        Conn::Sqlite(c) => c.has_pending_migration(SQLITE).map(|p| !p).map_err(failed),
+        Conn::Postgres(c) => c.has_pending_migration(POSTGRES).map(|p| !p).map_err(failed),
+    }
+}
+
+fn names<DB: diesel::backend::Backend>(source: &EmbeddedMigrations) -> Result<Vec<String>>
+where
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let all: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(|e| StoreError::Refused(e.to_string()))?;
+    Ok(all.iter().map(|m| m.name().version().to_string()).collect())
+}
+
+fn refuse_newer(applied: &[diesel::migration::MigrationVersion<'_>], known: Vec<String>) -> Result<()> {
+    match applied.iter().map(ToString::to_string).find(|v| !known.contains(v)) {
+        Some(version) => Err(StoreError::Refused(format!(
+            "the database was made by a newer hookflash (migration {version}); start that version, or restore a backup made before the upgrade"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A lock on a file beside the database: SQLite's own lock cannot be held around diesel's transactions.
+struct FileLock(std::fs::File);
+
+impl FileLock {
+    fn take(database: &std::path::Path) -> Result<FileLock> {
+        let mut name = database.as_os_str().to_owned();
+        name.push(".lock");
+        let failed = |e: std::io::Error| StoreError::Connection(format!("{}: {e}", std::path::Path::new(&name).display()));
+        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        Ok(FileLock(file))
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}

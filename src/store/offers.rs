@@ -1,0 +1,89 @@
+//! Offers: which agent was named to which call, and what became of it.
+
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::schema::offers;
+use super::{Conn, Result};
+use crate::domain::agent::OfferState;
+use crate::domain::time::Timestamp;
+use crate::on_backend;
+
+/// An offer. Its id is that of the decision that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = offers, treat_none_as_default_value = false)]
+pub struct Offer {
+    pub application: i64,
+    pub call_id: String,
+    pub id: String,
+    pub agent: String,
+    /// The extension that was named.
+    pub extension: String,
+    pub state: String,
+    pub made_at: i64,
+    /// When the claim ends if no leg follows.
+    pub until: i64,
+    pub ended_at: Option<i64>,
+}
+
+impl Offer {
+    pub fn state(&self) -> OfferState {
+        OfferState::parse(&self.state).unwrap_or(OfferState::Rescinded)
+    }
+}
+
+pub fn of_call(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offer>> {
+    Ok(on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::call_id.eq(call)))
+        .order(offers::id)
+        .select(Offer::as_select())
+        .load(c))?)
+}
+
+pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
+    Ok(on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::call_id.eq_any(calls)))
+        .order(offers::id)
+        .select(Offer::as_select())
+        .load(c))?)
+}
+
+pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
+    on_backend!(conn, |c| diesel::insert_into(offers::table).values(offer).execute(c))?;
+    Ok(())
+}
+
+/// Moves an offer on; false when it was not pending or accepted any more (an end is final).
+pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, now: Timestamp) -> Result<bool> {
+    let ended = (state != OfferState::Accepted).then_some(now.0);
+    let n = on_backend!(conn, |c| diesel::update(
+        offers::table.find((offer.application, &offer.call_id, &offer.id)).filter(offers::state.eq(&offer.state))
+    )
+    .set((offers::state.eq(state.as_str()), offers::ended_at.eq(ended)))
+    .execute(c))?;
+    Ok(n > 0)
+}
+
+/// Pending offers whose time is over.
+pub fn expired(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Offer>> {
+    Ok(on_backend!(conn, |c| offers::table
+        .filter(offers::until.le(now.0))
+        .filter(diesel::dsl::sql::<Bool>("state = 'pending'"))
+        .order(offers::until)
+        .limit(limit)
+        .select(Offer::as_select())
+        .load(c))?)
+}
+
+/// Deletes up to `limit` ended offers made before `before`; how many it deleted.
+pub fn prune(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) -> Result<usize> {
+    let old: Vec<(String, String)> = on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::made_at.lt(before.0)).and(offers::state.ne("pending")))
+        .limit(limit)
+        .select((offers::call_id, offers::id))
+        .load(c))?;
+    for (call, id) in &old {
+        on_backend!(conn, |c| diesel::delete(offers::table.find((application, call, id))).execute(c))?;
+    }
+    Ok(old.len())
+}

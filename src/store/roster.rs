@@ -1,0 +1,175 @@
+//! Declarations: applications and what belongs to them, with the revision that tells servers to read them again.
+
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+
+use super::schema::{applications, contacts, declared, revision};
+use super::{Conn, Result, StoreError, from_json, to_json};
+use crate::domain::spec::{Agent, Application, Extension, Group, Number, Queue};
+use crate::on_backend;
+use crate::text_enum;
+
+text_enum! {
+    /// Who made a row.
+    pub enum Origin {
+        Apply = "apply",
+        Rest = "rest",
+        /// Learned from the PBX.
+        Pbx = "pbx",
+    }
+}
+
+text_enum! {
+    pub enum Kind {
+        Agent = "agent",
+        Extension = "extension",
+        Group = "group",
+        Queue = "queue",
+        Number = "number",
+    }
+}
+
+/// One declared thing as its row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Item {
+    pub kind: Kind,
+    pub id: String,
+    pub body: String,
+    pub origin: Origin,
+}
+
+pub fn current_revision(conn: &mut Conn) -> Result<i64> {
+    Ok(on_backend!(conn, |c| revision::table.find(1).select(revision::value).first(c))?)
+}
+
+pub fn bump_revision(conn: &mut Conn) -> Result<()> {
+    on_backend!(conn, |c| diesel::update(revision::table.find(1)).set(revision::value.eq(revision::value + 1)).execute(c))?;
+    Ok(())
+}
+
+/// All applications without their lists.
+pub fn applications(conn: &mut Conn) -> Result<Vec<Application>> {
+    let bodies: Vec<String> = on_backend!(conn, |c| applications::table.order(applications::id).select(applications::body).load(c))?;
+    bodies.iter().map(|b| from_json(b)).collect()
+}
+
+/// One application with its lists (contacts excepted); on PostgreSQL its row stays locked until the transaction ends.
+pub fn lock(conn: &mut Conn, id: i64) -> Result<Option<(Application, Vec<Item>)>> {
+    let query = applications::table.find(id).select(applications::body);
+    let body: Option<String> = match conn {
+        Conn::Sqlite(c) => query.first(c).optional()?,
+        Conn::Postgres(c) => query.for_update().first(c).optional()?,
+    };
+    let Some(body) = body else { return Ok(None) };
+    let mut app: Application = from_json(&body)?;
+    let items = items(conn, id)?;
+    fill(&mut app, &items)?;
+    Ok(Some((app, items)))
+}
+
+/// What belongs to an application.
+pub fn items(conn: &mut Conn, application: i64) -> Result<Vec<Item>> {
+    let rows: Vec<(String, String, String, String)> = on_backend!(conn, |c| declared::table
+        .filter(declared::application.eq(application))
+        .order((declared::kind, declared::id))
+        .select((declared::kind, declared::id, declared::body, declared::origin))
+        .load(c))?;
+    rows.into_iter()
+        .map(|(kind, id, body, origin)| {
+            let unreadable = |what: &str| StoreError::Unreadable(format!("declared row {id:?}: {what}"));
+            Ok(Item {
+                kind: Kind::parse(&kind).ok_or_else(|| unreadable(&kind))?,
+                origin: Origin::parse(&origin).ok_or_else(|| unreadable(&origin))?,
+                id,
+                body,
+            })
+        })
+        .collect()
+}
+
+/// Puts the rows into the application's lists.
+pub fn fill(app: &mut Application, items: &[Item]) -> Result<()> {
+    for item in items {
+        match item.kind {
+            Kind::Agent => app.agent.push(from_json::<Agent>(&item.body)?),
+            Kind::Extension => app.extension.push(from_json::<Extension>(&item.body)?),
+            Kind::Group => app.group.push(from_json::<Group>(&item.body)?),
+            Kind::Queue => app.queue.push(from_json::<Queue>(&item.body)?),
+            Kind::Number => app.number.push(from_json::<Number>(&item.body)?),
+        }
+    }
+    Ok(())
+}
+
+/// The rows of an application's lists.
+pub fn items_of(app: &Application, origin: Origin) -> Result<Vec<Item>> {
+    fn item<T: serde::Serialize>(kind: Kind, id: &str, value: &T, origin: Origin) -> Result<Item> {
+        Ok(Item { kind, id: id.to_owned(), body: to_json(value)?, origin })
+    }
+    let mut items = Vec::new();
+    for a in &app.agent {
+        items.push(item(Kind::Agent, &a.id, a, origin)?);
+    }
+    for e in &app.extension {
+        items.push(item(Kind::Extension, &e.number, e, origin)?);
+    }
+    for g in &app.group {
+        items.push(item(Kind::Group, &g.id, g, origin)?);
+    }
+    for q in &app.queue {
+        items.push(item(Kind::Queue, &q.id, q, origin)?);
+    }
+    for n in &app.number {
+        items.push(item(Kind::Number, &n.number, n, origin)?);
+    }
+    Ok(items)
+}
+
+/// Writes an application's own row; its lists are not touched.
+pub fn put_application(conn: &mut Conn, app: &Application) -> Result<()> {
+    let bare = Application {
+        agent: Vec::new(),
+        extension: Vec::new(),
+        group: Vec::new(),
+        queue: Vec::new(),
+        number: Vec::new(),
+        contact: Vec::new(),
+        ..app.clone()
+    };
+    let body = to_json(&bare)?;
+    on_backend!(conn, |c| diesel::insert_into(applications::table)
+        .values((applications::id.eq(app.id), applications::login.eq(&app.login), applications::body.eq(&body)))
+        .on_conflict(applications::id)
+        .do_update()
+        .set((applications::login.eq(excluded(applications::login)), applications::body.eq(excluded(applications::body))))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn put_item(conn: &mut Conn, application: i64, item: &Item) -> Result<()> {
+    on_backend!(conn, |c| diesel::insert_into(declared::table)
+        .values((
+            declared::application.eq(application),
+            declared::kind.eq(item.kind.as_str()),
+            declared::id.eq(&item.id),
+            declared::body.eq(&item.body),
+            declared::origin.eq(item.origin.as_str()),
+        ))
+        .on_conflict((declared::application, declared::kind, declared::id))
+        .do_update()
+        .set((declared::body.eq(excluded(declared::body)), declared::origin.eq(excluded(declared::origin))))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn delete_item(conn: &mut Conn, application: i64, kind: Kind, id: &str) -> Result<()> {
+    on_backend!(conn, |c| diesel::delete(declared::table.find((application, kind.as_str(), id))).execute(c))?;
+    Ok(())
+}
+
+/// True when the application's directory has entries.
+pub fn has_contacts(conn: &mut Conn, application: i64) -> Result<bool> {
+    let one: Option<String> =
+        on_backend!(conn, |c| contacts::table.filter(contacts::application.eq(application)).select(contacts::id).first(c).optional())?;
+    Ok(one.is_some())
+}
