@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod call;
 pub mod call_log;
+pub mod callback;
 pub mod decision;
 pub mod event;
 pub mod id;

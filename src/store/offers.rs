@@ -53,13 +53,14 @@ pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
     Ok(())
 }
 
-/// Moves an offer on; false when it was not pending or accepted any more (an end is final).
-pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, now: Timestamp) -> Result<bool> {
-    let ended = (state != OfferState::Accepted).then_some(now.0);
+/// Moves an offer on, to its end when `ended` says when; false when somebody else moved it first.
+pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, ended: Option<Timestamp>) -> Result<bool> {
     let n = on_backend!(conn, |c| diesel::update(
-        offers::table.find((offer.application, &offer.call_id, &offer.id)).filter(offers::state.eq(&offer.state))
+        offers::table
+            .find((offer.application, &offer.call_id, &offer.id))
+            .filter(offers::state.eq(&offer.state).and(offers::ended_at.is_null()))
     )
-    .set((offers::state.eq(state.as_str()), offers::ended_at.eq(ended)))
+    .set((offers::state.eq(state.as_str()), offers::ended_at.eq(ended.map(|t| t.0))))
     .execute(c))?;
     Ok(n > 0)
 }

@@ -1,0 +1,142 @@
+//! How agents and offers follow a call.
+//!
+//! An agent's counts of live legs are counted again from the rows, never stepped. An offer moves by what happened to its leg: the rules are
+//! the pure function [`moves`]; [`follow`] applies them.
+
+use std::collections::BTreeMap;
+
+use super::fold::Change;
+use crate::domain::agent::{AgentState, OfferState};
+use crate::domain::call_log::LegView;
+use crate::domain::event::{Direction, EndStatus, Phase, What};
+use crate::domain::time::Timestamp;
+use crate::roster::App;
+use crate::store::offers::{self, Offer};
+use crate::store::{Conn, Result, agents, live};
+
+/// What has to be done about one agent.
+#[derive(Default)]
+struct Work {
+    recount: bool,
+    /// A call of his ended after he talked; wrap-up counts from its arrival here.
+    talked_until: Option<Timestamp>,
+    /// The claim of this call is over, and how.
+    released: Option<OfferState>,
+}
+
+pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[String], now: Timestamp) -> Result<()> {
+    let mut work: BTreeMap<String, Work> = BTreeMap::new();
+    for agent in extensions.iter().filter_map(|e| app.agent_of(e)) {
+        work.entry(agent.id.clone()).or_default().recount = true;
+    }
+    for leg in &change.after.legs {
+        if ended_after_talk(change, leg)
+            && let Some(agent) = leg.extension.as_deref().and_then(|e| app.agent_of(e))
+        {
+            work.entry(agent.id.clone()).or_default().talked_until = Some(now);
+        }
+    }
+    let open: Vec<Offer> = offers::of_call(conn, app.id(), change.call)?.into_iter().filter(|o| o.ended_at.is_none()).collect();
+    for (offer, to) in moves(&open, change) {
+        if offers::set_state(conn, offer, to.state, to.ended.then_some(now))? && to.ended {
+            work.entry(offer.agent.clone()).or_default().released = Some(to.state);
+        }
+    }
+    for (agent, work) in work {
+        if let Some(mut state) = agents::lock(conn, app.id(), &agent)? {
+            let extension = app.agent(&agent).and_then(|a| a.extension.as_deref());
+            let counts = match extension {
+                Some(extension) if work.recount => Some(live::count(conn, app.id(), extension)?),
+                _ => None,
+            };
+            settle(&mut state, app, change.call, &work, counts, now);
+            agents::save(conn, app.id(), extension, &state)?;
+        }
+    }
+    Ok(())
+}
+
+/// True when this event ended a leg on which the agent had talked.
+fn ended_after_talk(change: &Change<'_>, leg: &LegView) -> bool {
+    let ended_before = change.before.legs.iter().any(|l| l.key == leg.key && !l.live && l.was_answered());
+    !leg.is_missed_row() && !leg.live && leg.occupies && leg.was_answered() && !ended_before
+}
+
+fn settle(state: &mut AgentState, app: &App, call: &str, work: &Work, counts: Option<(i32, i32)>, now: Timestamp) {
+    let before = (state.ringing, state.talking, state.claim.is_some());
+    if let Some((ringing, talking)) = counts {
+        (state.ringing, state.talking) = (ringing, talking);
+    }
+    if let Some(end) = work.talked_until {
+        state.wrap_until = state.wrap_until.max(end.plus_s(app.spec.routing.wrap_up_s));
+    }
+    if let Some(how) = work.released {
+        if state.claim.as_ref().is_some_and(|c| c.call == call) {
+            state.claim = None;
+        }
+        if let Some(cause) = how.cool_down() {
+            let until = now.plus_s(app.spec.routing.cool_down_s.seconds(cause));
+            if until > state.cool_until {
+                (state.cool_until, state.cool_cause) = (until, Some(cause));
+            }
+        }
+    }
+    if before != (state.ringing, state.talking, state.claim.is_some()) {
+        state.engaged_since = now;
+    }
+    settle_next(state, now);
+}
+
+/// Applies a queued next status once no work is in hand.
+pub fn settle_next(state: &mut AgentState, now: Timestamp) {
+    if !state.engaged(now)
+        && state.wrap_until <= now
+        && let Some((next, reason)) = state.next_status.take()
+    {
+        (state.manual_status, state.manual_reason, state.status_since) = (next, reason, now);
+    }
+}
+
+/// Where an offer goes: its state, and whether that is its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub state: OfferState,
+    pub ended: bool,
+}
+
+/// Where each open offer of the call goes with this event (contract, section 2: "A claim ends at the first of …").
+pub fn moves<'o>(open: &'o [Offer], change: &Change<'_>) -> Vec<(&'o Offer, Move)> {
+    let news = |(offer, to): &(&Offer, Move)| to.ended || to.state != offer.state();
+    open.iter().filter_map(|offer| Some((offer, move_of(offer, change)?))).filter(news).collect()
+}
+
+fn move_of(offer: &Offer, change: &Change<'_>) -> Option<Move> {
+    let arrived = |leg: &LegView| change.facts.legs.get(&leg.key).and_then(|f| f.seen).map_or(0, |s| s.arrived.0);
+    // Legs that were there before the offer belong to an earlier ring of the same phone.
+    let mine = |leg: &&LegView| {
+        leg.direction == Direction::In && leg.extension.as_deref() == Some(&offer.extension) && arrived(leg) >= offer.made_at
+    };
+    let end = |state| Some(Move { state, ended: true });
+    let legs: Vec<&LegView> = change.after.legs.iter().filter(mine).collect();
+    if legs.iter().any(|l| l.live) {
+        let talking = legs.iter().any(|l| l.live && l.answered_at.is_some());
+        return talking.then_some(Move { state: OfferState::Accepted, ended: false });
+    }
+    if legs.iter().any(|l| l.was_answered()) {
+        return end(OfferState::Accepted);
+    }
+    match legs.iter().max_by_key(|l| l.end_arrived) {
+        Some(last) => end(match last.end {
+            Some(EndStatus::Busy) => OfferState::Busy,
+            Some(EndStatus::Rejected) => OfferState::Rejected,
+            Some(EndStatus::Unreachable | EndStatus::Failed | EndStatus::Other) => OfferState::Unreachable,
+            Some(EndStatus::Cancelled) => OfferState::Canceled,
+            Some(EndStatus::NoAnswer | EndStatus::Answered) | None => OfferState::NoAnswer,
+        }),
+        None => match &change.event.what {
+            What::PlaceEnd(place) if !place.queue || place.bridged == Some(false) => end(OfferState::Canceled),
+            What::Leg(leg) if leg.phase == Phase::Begin && leg.direction.value == Direction::In => end(OfferState::Rescinded),
+            _ => None,
+        },
+    }
+}

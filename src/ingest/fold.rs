@@ -1,0 +1,125 @@
+//! The fold of one event into its call, and the rows that follow from it.
+//!
+//! In this order: lock the call, join the event to its facts, write the call, its legs and live legs as far as they changed, then let the
+//! agents and offers follow, then the callback. Rows are locked in the order call, agents (by id), so that no two transactions wait for
+//! each other.
+
+use std::collections::BTreeMap;
+
+use super::{callback, engagement};
+use crate::domain::call::CallFacts;
+use crate::domain::call_log::{LegView, Projection, project};
+use crate::domain::event::{CallEvent, What};
+use crate::domain::id;
+use crate::domain::time::Timestamp;
+use crate::roster::App;
+use crate::store::calls::{self, LegRow, Stored};
+use crate::store::live::{self, LiveLeg};
+use crate::store::{Conn, Result, StoreError};
+
+/// A leg that rings is asked about after this long, and taken for lost.
+pub const RING_CHECK_S: i64 = 120;
+/// A leg that talks is asked about after this long.
+pub const TALK_CHECK_S: i64 = 600;
+
+/// What one event changed.
+pub struct Change<'a> {
+    pub call: &'a str,
+    pub event: &'a CallEvent,
+    pub facts: &'a CallFacts,
+    pub before: &'a Projection,
+    pub after: &'a Projection,
+}
+
+pub fn event(conn: &mut Conn, app: &App, event: &CallEvent, now: Timestamp) -> Result<()> {
+    let call = id::call_id(app.id(), &event.call);
+    let stored = match calls::lock(conn, app.id(), &call)? {
+        Some(stored) => Some(stored),
+        None => {
+            calls::ensure(conn, app.id(), &call, now)?;
+            if conn.is_postgres() { calls::lock(conn, app.id(), &call)? } else { None }
+        }
+    };
+    let Stored { facts: old, version } = stored.unwrap_or(Stored { facts: CallFacts::default(), version: 0 });
+    let mut facts = old.clone();
+    facts.join(event, now).map_err(|e| StoreError::Refused(e.to_string()))?;
+    if facts == old {
+        return Ok(());
+    }
+    let wait = app.pbx.missed_wait_ms();
+    let before = project(&old, wait);
+    let after = project(&facts, wait);
+    calls::save(conn, app.id(), &call, &after.call, &facts, version)?;
+    let change = Change { call: &call, event, facts: &facts, before: &before, after: &after };
+    write_legs(conn, app, &change)?;
+    let extensions = write_live(conn, app, &change)?;
+    engagement::follow(conn, app, &change, &extensions, now)?;
+    if matches!(event.what, What::Leg(_)) {
+        callback::follow(conn, app, &change, now)?;
+    }
+    Ok(())
+}
+
+fn write_legs(conn: &mut Conn, app: &App, change: &Change<'_>) -> Result<()> {
+    let before: BTreeMap<&str, &LegView> = change.before.legs.iter().map(|l| (l.key.as_str(), l)).collect();
+    for leg in &change.after.legs {
+        if before.get(leg.key.as_str()) != Some(&leg) {
+            calls::put_leg(conn, &row(app, change.call, leg))?;
+        }
+    }
+    for gone in change.before.legs.iter().filter(|l| !change.after.legs.iter().any(|a| a.key == l.key)) {
+        calls::delete_leg(conn, app.id(), change.call, &gone.key)?;
+    }
+    Ok(())
+}
+
+/// A leg's row, with the agent whose phone it is on.
+pub fn row(app: &App, call: &str, leg: &LegView) -> LegRow {
+    let agent = leg.extension.as_deref().and_then(|e| app.agent_of(e)).map(|a| a.id.clone());
+    LegRow::from_view(app.id(), call, leg, agent)
+}
+
+/// Keeps the live legs in step; returns the extensions on which something changed.
+fn write_live(conn: &mut Conn, app: &App, change: &Change<'_>) -> Result<Vec<String>> {
+    let mut extensions = Vec::new();
+    for leg in change.after.legs.iter().filter(|l| !l.is_missed_row()) {
+        let was = change.before.legs.iter().find(|l| l.key == leg.key);
+        let (before, after) = (was.and_then(occupied), occupied(leg));
+        if before == after {
+            continue;
+        }
+        match after {
+            Some((extension, answered)) => {
+                let seen = change.facts.legs.get(&leg.key);
+                let stamp = seen.and_then(|f| if answered { f.answered } else { f.seen });
+                let since = stamp.map_or(0, |s| s.arrived.0);
+                let check_s = if answered { TALK_CHECK_S } else { RING_CHECK_S };
+                live::put(
+                    conn,
+                    &LiveLeg {
+                        application: app.id(),
+                        call_id: change.call.to_owned(),
+                        leg: leg.key.clone(),
+                        extension: extension.to_owned(),
+                        answered,
+                        since,
+                        check_at: Timestamp(since).plus_s(check_s).0,
+                        given_up: false,
+                    },
+                )?;
+            }
+            None => live::remove(conn, app.id(), change.call, &leg.key)?,
+        }
+        extensions.extend(before.map(|(e, _)| e.to_owned()));
+        extensions.extend(after.map(|(e, _)| e.to_owned()));
+    }
+    extensions.sort();
+    extensions.dedup();
+    Ok(extensions)
+}
+
+/// The extension that a live leg keeps busy, and whether it talks.
+fn occupied(leg: &LegView) -> Option<(&str, bool)> {
+    let extension = leg.extension.as_deref().filter(|_| leg.live && leg.occupies)?;
+    Some((extension, leg.answered_at.is_some()))
+}
