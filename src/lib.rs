@@ -1,4 +1,5 @@
 //! Hookflash: the server between a company's telephone system (PBX) and its CRM.
 
+pub mod config;
 pub mod domain;
 pub mod net;
