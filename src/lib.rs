@@ -3,4 +3,5 @@
 pub mod config;
 pub mod domain;
 pub mod net;
+pub mod secrets;
 pub mod telemetry;
