@@ -1,6 +1,11 @@
 //! Hookflash: the server between a company's telephone system (PBX) and its CRM.
 
+pub mod config;
 pub mod domain;
+pub mod ingest;
 pub mod net;
 pub mod pbx;
+pub mod roster;
+pub mod secrets;
 pub mod store;
+pub mod telemetry;

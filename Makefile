@@ -1,0 +1,28 @@
+# What developers and machines type. Everything longer than a line is in scripts/.
+
+.PHONY: help setup demo test bench fmt lint release
+
+help:  ## shows this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## installs what building and testing need, on Debian
+	scripts/setup.sh
+
+demo:  ## runs the whole product with simulated PBXs, on a throw-away database
+	cargo run -- demo
+
+test:  ## formatting, lints, every test on SQLite and PostgreSQL, licences
+	scripts/test.sh
+
+bench:  ## measures, in a release build
+	cargo bench --bench bench
+
+fmt:  ## formats the code
+	cargo fmt
+
+lint:  ## formatting and lints alone
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+release:  ## builds target/release/hookflash
+	cargo build --locked --release
