@@ -1,0 +1,126 @@
+//! Declarations: read, validated as a whole, written as far as they differ. Nothing is applied by halves.
+//!
+//! Every change of an application's settings, agents, groups, queues, numbers and extensions goes through [`write`], whether it comes from a
+//! file or over REST: it locks the application, edits a copy, validates the whole, writes the difference, and bumps the revision that
+//! servers poll.
+
+use crate::domain::agent::AgentState;
+use crate::domain::spec::Application;
+use crate::domain::time::Timestamp;
+use crate::domain::validate::{self, Problem};
+use crate::pbx::Pbx;
+use crate::store::roster::{self, Item, Kind, Origin};
+use crate::store::{Conn, Result as StoreResult, StoreError, agents};
+
+/// Why a declaration was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum DeclareError {
+    #[error("the declaration is not valid")]
+    Invalid(Vec<Problem>),
+    #[error("there is no application {0}")]
+    NoApplication(i64),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One difference that was (or, in a dry run, would be) written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// `added`, `changed`, `removed`.
+    pub verb: &'static str,
+    /// `agent`, `group`, … or `application`.
+    pub what: &'static str,
+    pub id: String,
+}
+
+/// Edits an application inside a write job. `edit` gets a copy with its lists (contacts excepted) and changes it; what it refuses is
+/// refused. Secrets in it must be sealed already. The items that differ afterwards get `origin`; the others keep theirs.
+pub fn write(
+    conn: &mut Conn,
+    id: i64,
+    origin: Origin,
+    now: Timestamp,
+    edit: impl FnOnce(&mut Application, &[Item]) -> Result<(), DeclareError>,
+) -> Result<Vec<Difference>, DeclareError> {
+    let (old, items) = roster::lock(conn, id)?.ok_or(DeclareError::NoApplication(id))?;
+    let mut new = old.clone();
+    edit(&mut new, &items)?;
+    store(conn, Some((&old, &items)), &new, origin, now)
+}
+
+/// Validates an application as a whole and writes it as far as it differs from `old`.
+pub fn store(
+    conn: &mut Conn,
+    old: Option<(&Application, &[Item])>,
+    new: &Application,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<Vec<Difference>, DeclareError> {
+    let mut problems = validate::application(new);
+    if let Err(more) = Pbx::from_application(new) {
+        problems.extend(more);
+    }
+    if let Some((old, _)) = old
+        && old.country != new.country
+        && roster::has_contacts(conn, new.id)?
+    {
+        problems
+            .push(Problem::new("country", "cannot change while the application has contacts: their numbers were read with the old one"));
+    }
+    if !problems.is_empty() {
+        return Err(DeclareError::Invalid(problems));
+    }
+    let differences = write_difference(conn, old, new, origin, now)?;
+    if !differences.is_empty() {
+        roster::bump_revision(conn)?;
+    }
+    Ok(differences)
+}
+
+fn write_difference(
+    conn: &mut Conn,
+    old: Option<(&Application, &[Item])>,
+    new: &Application,
+    origin: Origin,
+    now: Timestamp,
+) -> StoreResult<Vec<Difference>> {
+    let mut differences = Vec::new();
+    let bare = |a: &Application| Application {
+        agent: Vec::new(),
+        extension: Vec::new(),
+        group: Vec::new(),
+        queue: Vec::new(),
+        number: Vec::new(),
+        contact: Vec::new(),
+        ..a.clone()
+    };
+    if old.is_none_or(|(old, _)| bare(old) != bare(new)) {
+        roster::put_application(conn, new)?;
+        let verb = if old.is_some() { "changed" } else { "added" };
+        differences.push(Difference { verb, what: "application", id: new.id.to_string() });
+    }
+    let had = old.map(|(_, items)| items).unwrap_or_default();
+    let wanted = roster::items_of(new, origin)?;
+    for item in &wanted {
+        let known = had.iter().find(|h| h.kind == item.kind && h.id == item.id);
+        if known.is_none_or(|k| k.body != item.body) {
+            roster::put_item(conn, new.id, item)?;
+            let verb = if known.is_some() { "changed" } else { "added" };
+            differences.push(Difference { verb, what: item.kind.as_str(), id: item.id.clone() });
+        }
+    }
+    for gone in had.iter().filter(|h| !wanted.iter().any(|w| w.kind == h.kind && w.id == h.id)) {
+        roster::delete_item(conn, new.id, gone.kind, &gone.id)?;
+        if gone.kind == Kind::Agent {
+            agents::remove(conn, new.id, &gone.id)?;
+        }
+        differences.push(Difference { verb: "removed", what: gone.kind.as_str(), id: gone.id.clone() });
+    }
+    for agent in &new.agent {
+        let moved = old.and_then(|(old, _)| old.agent.iter().find(|a| a.id == agent.id)).is_none_or(|a| a.extension != agent.extension);
+        if moved {
+            agents::declare(conn, new.id, agent.extension.as_deref(), &AgentState::new(&agent.id, agent.manual_status, now))?;
+        }
+    }
+    Ok(differences)
+}
