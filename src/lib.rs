@@ -1,5 +1,6 @@
 //! Hookflash: the server between a company's telephone system (PBX) and its CRM.
 
+pub mod app;
 pub mod config;
 pub mod declare;
 pub mod domain;
