@@ -2,12 +2,16 @@
 
 pub mod app;
 pub mod config;
+pub mod crm;
 pub mod declare;
 pub mod domain;
+pub mod http;
 pub mod ingest;
+pub mod lookup;
 pub mod net;
 pub mod pbx;
 pub mod roster;
+pub mod routing;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;

@@ -6,11 +6,13 @@
 
 use crate::domain::agent::AgentState;
 use crate::domain::spec::Application;
-use crate::domain::time::Timestamp;
+use crate::domain::spec::{Extension, ExtensionType};
+use crate::domain::time::{Clock, Timestamp};
 use crate::domain::validate::{self, Problem};
 use crate::pbx::Pbx;
+use crate::roster::Roster;
 use crate::store::roster::{self, Item, Kind, Origin};
-use crate::store::{Conn, Result as StoreResult, StoreError, agents};
+use crate::store::{Conn, Db, Durability, Result as StoreResult, StoreError, agents};
 
 /// Why a declaration was not written.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,7 @@ pub fn store(
     if let Err(more) = Pbx::from_application(new) {
         problems.extend(more);
     }
+    problems.extend(crate::crm::validate(&new.crm.connector));
     if let Some((old, _)) = old
         && old.country != new.country
         && roster::has_contacts(conn, new.id)?
@@ -123,4 +126,24 @@ fn write_difference(
         }
     }
     Ok(differences)
+}
+
+/// Remembers that an extension is an IVR, because it asked where a call shall go. Anything that is declared already stays.
+pub async fn learn_ivr(db: &Db, roster: &Roster, app: i64, number: &str, clock: &Clock) -> Result<(), DeclareError> {
+    let (number, clock) = (number.to_owned(), clock.clone());
+    let written = db.write(Durability::Full, move |conn| {
+        let number = number.clone();
+        let written = write(conn, app, Origin::Pbx, clock.now(), |spec, _| {
+            let known =
+                spec.extension.iter().any(|e| e.number == number) || spec.agent.iter().any(|a| a.extension.as_ref() == Some(&number));
+            if !known {
+                spec.extension.push(Extension { number, kind: ExtensionType::Ivr });
+            }
+            Ok(())
+        });
+        Ok(written)
+    });
+    written.await??;
+    roster.refresh().await?;
+    Ok(())
 }

@@ -1,0 +1,5 @@
+//! Everything actix of the server.
+
+pub mod hooks;
+pub mod operations;
+pub mod peer;
