@@ -18,6 +18,8 @@ use super::Pbx;
 use super::conditions::Conditions;
 use super::directory::Method;
 use super::event::{Event, Scheduled};
+use super::records::Record;
+use super::state::keep;
 use crate::domain::time::Timestamp;
 use crate::net;
 
@@ -144,8 +146,9 @@ impl Line {
         Line { pbx: pbx.clone(), queue, after_next: Vec::new(), late: Vec::new() }
     }
 
-    /// `at`: time of the call at which the event happens.
+    /// `at`: time of the call at which the event happens. A recording that it names is made now, whether or not the event arrives.
     pub async fn emit(&mut self, at: Duration, event: Event) {
+        self.pbx.keep_recording(&event);
         self.send_due(at).await;
         let swapped = std::mem::take(&mut self.after_next);
         let c = self.pbx.conditions();
@@ -266,6 +269,14 @@ impl Pbx {
         let state = self.state();
         let wanted = state.subscriptions.values().filter(|s| s.extension_id == event.extension.id && s.event_type == event.kind.as_str());
         wanted.map(|s| (s.id, s.url.clone(), s.method)).collect()
+    }
+
+    fn keep_recording(&self, event: &Event) {
+        let mut state = self.state();
+        let ready = self.clock.now().plus_ms(state.conditions.record_delay_ms);
+        if let Some(record) = Record::of(event, ready) {
+            keep(&mut state.records, record);
+        }
     }
 
     fn remember_lost(&self, event: &Event) {

@@ -27,6 +27,8 @@ pub struct Extension {
     pub domain: String,
     pub kind: ExtensionType,
     pub label: String,
+    /// `status` is `blocked` in place of `active`; its phone cannot be reached.
+    pub blocked: bool,
     /// Answered calls of this phone are recorded.
     pub recorded: bool,
 }
@@ -136,6 +138,7 @@ impl Directory {
             domain: "sip.example".into(),
             kind,
             label: label.into(),
+            blocked: false,
             recorded: kind == ExtensionType::Phone,
         };
         let queue = Queue { phones: vec!["101".into(), "102".into(), "103".into()], ring_all: false, ring_ms: 15_000, max_wait_ms: 60_000 };

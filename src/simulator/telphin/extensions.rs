@@ -53,7 +53,7 @@ pub(super) fn limits(pbx: &Pbx) -> Reply {
 /// Section 10.1.
 fn object(e: &Extension, client_id: u64) -> Value {
     json!({
-        "id": e.id, "name": e.name(), "type": e.kind, "status": "active", "label": e.label, "caller_id_name": e.label, "domain": e.domain,
+        "id": e.id, "name": e.name(), "type": e.kind, "status": if e.blocked { "blocked" } else { "active" }, "label": e.label, "caller_id_name": e.label, "domain": e.domain,
         "client_id": client_id, "extension_group_id": null, "create_date": "2024-02-03 08:00:00", "dial_rule_id": null, "dial_rule_limit": null,
         "message_did": null, "ani_rfc3325": false, "did_as_transfer_caller_id": null, "extra_params": null,
     })

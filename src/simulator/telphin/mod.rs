@@ -16,18 +16,28 @@
 //! everything that takes time (calls, deliveries) is a task that ends with [`Simulator::stop`]. It is strict: a field, a parameter, a
 //! slash or a header that the page does not allow is refused with an error of section 9.3.
 
+mod callback;
+mod calls;
+pub mod cli;
 mod conditions;
 pub mod control;
 mod deliver;
 mod directory;
+mod engine;
 mod event;
 mod extensions;
+mod interactive;
+mod leg;
+mod live;
 mod oauth;
+mod records;
 mod reply;
 mod rest;
+mod route;
 mod scenario;
 mod state;
 mod subscriptions;
+mod traffic;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,16 +45,21 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use calls::{Behaviour, CallError, CallReport, Incoming, LiveCall, Outgoing, Rang};
 pub use conditions::Conditions;
 pub use deliver::{Delivery, Fate, Outcome, disturb, fate};
 pub use directory::{Directory, Extension, ExtensionType, Ivr, Method, Queue, Rule};
-pub use event::{Call, CallStatus, Desk, Event, EventType, Flow, Ids, Leg, Scheduled, Spelling};
+pub use event::{CallStatus, Event, EventType, Flow, Scheduled, Spelling};
+pub use interactive::{Asked, Verb};
+pub use leg::{Call, Desk, Ids, Leg};
 pub use oauth::{AppType, OauthApp};
 pub use scenario::{Cast, Row, scenario};
 pub use state::{Served, Subscription};
+pub use traffic::{Traffic, TrafficHandle};
 
 use crate::domain::time::Clock;
 use crate::net::Http;
@@ -57,6 +72,8 @@ pub struct Config {
     pub directory: Directory,
     pub apps: Vec<OauthApp>,
     pub conditions: Conditions,
+    /// Networks that subscribers and IVR rules may be in although they are private; loopback unless told.
+    pub allow_private: Vec<IpNet>,
     /// Ids of calls, legs, tokens come from it; `None`: different ones at each start.
     pub seed: Option<u64>,
     /// Decides about the times in events, the life of tokens and links, the clock hour.
@@ -71,13 +88,14 @@ impl Default for Config {
             directory: Directory::sample(),
             apps: vec![OauthApp::trusted("app", "secret")],
             conditions: Conditions::default(),
+            allow_private: ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|net| net.parse().ok()).collect(),
             seed: None,
             clock: Clock::system(),
         }
     }
 }
 
-/// A running PBX.
+/// A running PBX. Dropping it ends its calls and its server, too, without waiting.
 pub struct Simulator {
     pbx: Arc<Pbx>,
     address: SocketAddr,
@@ -90,11 +108,10 @@ impl Simulator {
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(config: Config) -> std::io::Result<Simulator> {
-        let loopback = ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|net| net.parse().ok()).collect();
         let pbx = Arc::new(Pbx {
             apps: config.apps,
             clock: config.clock,
-            http: Http::new(loopback, Duration::from_secs(30)),
+            http: Http::new(config.allow_private, Duration::from_secs(30)),
             runtime: tokio::runtime::Handle::current(),
             stopped: CancellationToken::new(),
             state: Mutex::new(State::new(config.conditions, config.directory, config.seed.unwrap_or_else(rand::random))),
@@ -185,6 +202,47 @@ impl Simulator {
         }
     }
 
+    /// What a phone (short number) or an outside party does when it is rung, unless the call itself says otherwise.
+    pub fn behave(&self, number: &str, behaviour: Behaviour) {
+        self.pbx.state().behaviours.insert(number.into(), behaviour);
+    }
+
+    /// Starts an incoming call: it asks the integration, rings phones and plays the events as the IVR's rules say.
+    ///
+    /// # Errors
+    /// An unknown public number.
+    pub fn incoming_call(&self, call: Incoming) -> Result<LiveCall, CallError> {
+        calls::incoming(&self.pbx, call)
+    }
+
+    /// A phone dials. It is taken before this returns.
+    ///
+    /// # Errors
+    /// An unknown number, or the phone is ringing or talking.
+    pub fn outgoing_call(&self, call: Outgoing) -> Result<LiveCall, CallError> {
+        calls::outgoing(&self.pbx, call)
+    }
+
+    /// Starts natural traffic.
+    pub fn traffic(&self, traffic: Traffic) -> TrafficHandle {
+        traffic::start(&self.pbx, traffic)
+    }
+
+    /// What became of the calls that have ended, oldest first.
+    pub fn reports(&self) -> Vec<CallReport> {
+        self.pbx.state().reports.iter().cloned().collect()
+    }
+
+    /// Short numbers of the phones that ring or talk now.
+    pub fn occupied(&self) -> Vec<String> {
+        self.pbx.state().legs.values().map(|l| l.leg.phone.number.clone()).collect()
+    }
+
+    /// How often the PBX was told to ring a phone that was ringing or talking.
+    pub fn rung_while_busy(&self) -> u64 {
+        self.pbx.state().rung_while_busy
+    }
+
     /// Delivers a list of events as [`Simulator::play`] does.
     pub async fn deliver(&self, list: Vec<Scheduled>) {
         deliver::play(&self.pbx, list).await;
@@ -198,6 +256,14 @@ impl Simulator {
     /// What was asked of the PBX, oldest first.
     pub fn requests(&self) -> Vec<Served> {
         self.pbx.state().served.iter().cloned().collect()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.pbx.stopped.cancel();
+        // The command is sent by the call; nobody waits for its end here.
+        drop(self.server.stop(false));
     }
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::reply::Reply;
 use super::state::Served;
-use super::{Pbx, control, extensions, oauth, subscriptions};
+use super::{Pbx, callback, control, extensions, live, oauth, records, subscriptions};
 use crate::domain::time::Timestamp;
 
 /// One request as data.
@@ -102,6 +102,7 @@ async fn answer(pbx: &Arc<Pbx>, request: &Request) -> Reply {
             };
             rate_headers(pbx, request, reply)
         }
+        ["storage", link] if request.method == "GET" => records::stored(pbx, request, link),
         _ => Reply::not_found(),
     };
     if request.accepts_gzip() { reply.gzip() } else { reply }
@@ -162,6 +163,8 @@ async fn of_client(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> Option<R
         ("GET", ["extension", ""]) => extensions::list(pbx, request),
         ("GET", ["extension", id]) => extensions::one(pbx, id.parse().ok()?)?,
         ("GET", ["limit", ""]) => extensions::limits(pbx),
+        ("GET", ["current_calls", ""]) => live::list(pbx, None),
+        (_, ["record", rest @ ..]) => records::answer(pbx, request, None, rest).await?,
         _ => return None,
     })
 }
@@ -169,6 +172,10 @@ async fn of_client(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> Option<R
 async fn of_extension(pbx: &Arc<Pbx>, request: &Request, id: u64, path: &[&str]) -> Option<Reply> {
     Some(match (request.method.as_str(), path) {
         (_, ["event", rest @ ..]) => subscriptions::answer(pbx, request, id, rest)?,
+        ("POST", ["callback", ""]) => callback::post(pbx, request, id),
+        ("GET", ["current_calls", ""]) => live::list(pbx, Some(id)),
+        ("DELETE", ["current_calls", api_id]) => live::hang_up(pbx, id, api_id)?,
+        (_, ["record", rest @ ..]) => records::answer(pbx, request, Some(id), rest).await?,
         _ => return None,
     })
 }

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::directory::{Directory, Extension};
-use super::event::{Call, CallStatus, Desk, Event, Ids, Leg, Scheduled};
+use super::event::{CallStatus, Event, Scheduled};
+use super::leg::{Call, Desk, Ids, Leg};
 use crate::domain::time::Timestamp;
 
 /// A row of section 5.4.

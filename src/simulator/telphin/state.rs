@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
+use super::calls::{Behaviour, CallReport, LiveLeg};
 use super::conditions::Conditions;
 use super::deliver::Delivery;
 use super::directory::{Directory, Method};
-use super::event::Ids;
+use super::leg::Ids;
+use super::records::Record;
 use crate::domain::time::Timestamp;
 
-/// Deliveries, requests and call reports beyond these are forgotten, the oldest first.
+/// Deliveries, requests, recordings and call reports beyond these are forgotten, the oldest first.
 const MEMORY: usize = 50_000;
 
 /// One event subscription of one extension (section 4.1).
@@ -59,8 +61,22 @@ pub(super) struct State {
     /// How often somebody removed all subscriptions of an extension, foreign ones too.
     pub delete_all_calls: u64,
 
+    /// What phones and outside parties do, by short or outside number.
+    pub behaviours: BTreeMap<String, Behaviour>,
+    /// Ringing and talking legs, by `SubCallID`.
+    pub legs: BTreeMap<String, LiveLeg>,
+    /// How often a phone was rung while it was ringing or talking.
+    pub rung_while_busy: u64,
+
+    pub records: VecDeque<Record>,
+    /// Storage link → recording and end of its life.
+    pub links: BTreeMap<String, (String, Timestamp)>,
+    /// A list of records is being made.
+    pub listing: bool,
+
     pub deliveries: VecDeque<Delivery>,
     pub served: VecDeque<Served>,
+    pub reports: VecDeque<CallReport>,
 }
 
 impl State {
@@ -77,9 +93,21 @@ impl State {
             subscriptions: BTreeMap::new(),
             last_subscription: 0,
             delete_all_calls: 0,
+            behaviours: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            rung_while_busy: 0,
+            records: VecDeque::new(),
+            links: BTreeMap::new(),
+            listing: false,
             deliveries: VecDeque::new(),
             served: VecDeque::new(),
+            reports: VecDeque::new(),
         }
+    }
+
+    /// The phone rings or talks.
+    pub fn is_occupied(&self, extension_id: u64) -> bool {
+        self.legs.values().any(|l| l.leg.phone.id == extension_id)
     }
 
     pub fn remember(&mut self, delivery: Delivery) {

@@ -1,7 +1,10 @@
 //! The simulator over real HTTP.
 
+mod callback;
+mod calls;
 mod events;
 mod oauth;
+mod records;
 mod rest;
 
 use std::time::Duration;

@@ -31,7 +31,8 @@ async fn a_trusted_application_gets_a_token_without_a_refresh_token() {
 async fn wrong_token_requests_are_refused_with_an_error() {
     let b = with_apps().await;
     let url = format!("{}/oauth/token", b.pbx.base_url());
-    let cases: [(&[(&str, &str)], u16, &str); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+    let cases: [Case; 6] = [
         (&[("grant_type", "client_credentials"), ("client_id", "app"), ("client_secret", "wrong")], 401, "invalid_client"),
         (&[("grant_type", "client_credentials"), ("client_id", "nobody"), ("client_secret", "secret")], 401, "invalid_client"),
         (&[("client_id", "app"), ("client_secret", "secret")], 400, "invalid_request"),
