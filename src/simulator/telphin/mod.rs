@@ -139,12 +139,12 @@ impl Simulator {
         self.server.stop(false).await;
     }
 
-    /// Changes the conditions from now on.
+    /// Changes the conditions from now on; `change` must not call the simulator, whose lock it holds.
     pub fn change(&self, change: impl FnOnce(&mut Conditions)) {
         change(&mut self.pbx.state().conditions);
     }
 
-    /// Reads or changes the customer's extensions, numbers, rules and queues.
+    /// Reads or changes the customer's extensions, numbers, rules and queues; `f` must not call the simulator, whose lock it holds.
     pub fn directory<T>(&self, f: impl FnOnce(&mut Directory) -> T) -> T {
         f(&mut self.pbx.state().directory)
     }
@@ -194,12 +194,13 @@ impl Simulator {
         self.pbx.state().delete_all_calls
     }
 
-    /// Plays a row of section 5.4 to the subscribers, and returns when the last event has been answered. The call starts now.
-    pub async fn play(&self, row: Row, client: &str, seed: u64) {
+    /// Plays a row of section 5.4 to the subscribers, and returns its events when the last one has been answered. The call starts now.
+    /// Nothing happens when the directory lacks a part of the [`Cast`].
+    pub async fn play(&self, row: Row, client: &str, seed: u64) -> Vec<Scheduled> {
         let cast = Cast::of(&self.pbx.state().directory, client);
-        if let Some(cast) = cast {
-            self.deliver(scenario(row, &cast, self.pbx.clock.now(), seed)).await;
-        }
+        let list = cast.map(|cast| scenario(row, &cast, self.pbx.clock.now(), seed)).unwrap_or_default();
+        self.deliver(list.clone()).await;
+        list
     }
 
     /// What a phone (short number) or an outside party does when it is rung, unless the call itself says otherwise.

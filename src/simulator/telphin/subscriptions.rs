@@ -73,11 +73,11 @@ fn one(pbx: &Pbx, extension: u64, id: &str) -> Option<Subscription> {
 
 fn create(pbx: &Pbx, request: &Request, extension: u64) -> Result<Reply, Reply> {
     let body = Body::read(request)?;
-    let limit = pbx.conditions().subscription_limit;
-    if of(pbx, extension).len() >= limit {
+    let mut state = pbx.state();
+    let limit = state.conditions.subscription_limit;
+    if state.subscriptions.values().filter(|s| s.extension_id == extension).count() >= limit {
         return Err(Reply::bad_request(format!("The limit of {limit} events is reached")));
     }
-    let mut state = pbx.state();
     let id = state.subscribe(extension, body.url, body.method, body.event_type);
     let made = state.subscriptions.get(&id).cloned();
     Ok(Reply::ok(&made).with_status(201))

@@ -20,7 +20,7 @@ use super::calls::{self, Behaviour, Incoming, Outgoing};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Traffic {
-    /// Calls a minute of the calls' time, on average.
+    /// Calls a minute of the calls' time, on average. A phone carries about half a call a minute; what is more is missed in the queue.
     pub per_minute: f64,
     #[serde(default)]
     pub seed: u64,

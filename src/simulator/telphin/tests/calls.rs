@@ -241,6 +241,16 @@ async fn a_phone_in_use_is_busy_until_its_call_is_hung_up() {
 }
 
 #[actix_web::test]
+async fn a_blocked_phone_cannot_be_reached() {
+    let (b, _server) = asking(names("101"), Method::Post).await;
+    b.pbx.directory(|d| d.extensions.iter_mut().filter(|e| e.number == "101").for_each(|e| e.blocked = true));
+    let (report, story) = call(&b, Incoming::new(CALLER, DID)).await;
+    assert_eq!((story[..2].join("|").as_str(), report.answered_by.as_deref()), ("101 dial-in|101 hangup CHANUNAVAIL", Some("102")));
+    assert_eq!(b.get("/client/@me/extension/700101").await.1["status"], "blocked");
+    b.pbx.stop().await;
+}
+
+#[actix_web::test]
 async fn phones_dial_out_and_each_other() {
     let b = bench().await;
     b.pbx.subscribe_all("http://127.0.0.1:1/");

@@ -156,6 +156,28 @@ async fn faults_come_as_told_and_go() {
     b.pbx.change(|c| c.fail_next = 1);
     assert_eq!(b.get("/user/").await.0, 503);
     assert_eq!(b.get("/user/").await.0, 200);
+    b.pbx.change(|c| c.slow_ms = 600_000);
+    let slow = b.http.send(b.request("GET", "/user/", None), Duration::from_millis(300)).await;
+    assert!(slow.as_ref().is_err_and(crate::net::NetError::may_have_acted), "{slow:?}");
+    b.pbx.change(|c| c.slow_ms = 0);
+    let kill = Request { method: "POST", ..Request::get(format!("{}/_sim/kill-tokens", b.pbx.base_url())) };
+    assert_eq!(b.send(kill).await.status, 204);
+    assert_eq!(b.get("/user/").await.0, 401);
     assert_eq!(b.pbx.requests().iter().filter(|r| r.status == 503).count(), 2);
+    b.pbx.stop().await;
+}
+
+#[actix_web::test]
+async fn an_application_with_a_lower_limit_is_refused_by_the_total_of_all() {
+    let small = OauthApp { hourly_limit: Some(2), ..OauthApp::trusted("small", "secret") };
+    let apps = vec![OauthApp::trusted("app", "secret"), small];
+    let mut b = bench_with(Config { apps, conditions: Conditions::instant(), ..Config::default() }).await;
+    assert_eq!((b.get("/user/").await.0, b.get("/user/").await.0), (200, 200));
+    let first = b.token.clone();
+    let reply = b.grant(&[("grant_type", "client_credentials"), ("client_id", "small"), ("client_secret", "secret")]).await;
+    b.token = reply["access_token"].as_str().unwrap().into();
+    assert_eq!(b.get("/user/").await.0, 429);
+    b.token = first;
+    assert_eq!(b.get("/user/").await.0, 200);
     b.pbx.stop().await;
 }
