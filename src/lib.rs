@@ -13,5 +13,6 @@ pub mod pbx;
 pub mod roster;
 pub mod routing;
 pub mod secrets;
+pub mod simulator;
 pub mod store;
 pub mod telemetry;
