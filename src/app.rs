@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::config::Settings;
 use crate::domain::time::Clock;
+use crate::gateway::Gateway;
 use crate::net::Http;
 use crate::roster::Roster;
 use crate::secrets::Vault;
@@ -18,7 +19,7 @@ pub struct Hookflash {
     pub db: Db,
     pub vault: Arc<Vault>,
     pub roster: Arc<Roster>,
-    pub http: Http,
+    pub gateway: Gateway,
 }
 
 impl Hookflash {
@@ -32,6 +33,7 @@ impl Hookflash {
         let vault = Arc::new(Vault::open(settings.database.url.as_str(), settings.secrets.key.as_ref()).context("opening the secrets")?);
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
-        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, http }))
+        let gateway = Gateway::new(http, vault.clone(), clock.clone(), settings.outbound.timeout());
+        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway }))
     }
 }
