@@ -8,6 +8,8 @@ use crate::config::Settings;
 use crate::domain::time::Clock;
 use crate::gateway::Gateway;
 use crate::net::Http;
+use crate::records::Recordings;
+use crate::records::links::Links;
 use crate::roster::Roster;
 use crate::secrets::Vault;
 use crate::store::{Db, Options};
@@ -20,6 +22,8 @@ pub struct Hookflash {
     pub vault: Arc<Vault>,
     pub roster: Arc<Roster>,
     pub gateway: Gateway,
+    pub recordings: Recordings,
+    pub links: Links,
 }
 
 impl Hookflash {
@@ -34,6 +38,8 @@ impl Hookflash {
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
         let gateway = Gateway::new(http, vault.clone(), clock.clone(), settings.outbound.timeout());
-        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway }))
+        let recordings = Recordings::new(db.clone(), gateway.clone(), clock.clone());
+        let links = Links::open(db.clone(), clock.clone(), settings.records.link_days).await.context("the key of recordings' links")?;
+        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway, recordings, links }))
     }
 }

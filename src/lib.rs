@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod lookup;
 pub mod net;
 pub mod pbx;
+pub mod records;
 pub mod roster;
 pub mod routing;
 pub mod secrets;
