@@ -4,6 +4,7 @@ pub mod app;
 pub mod config;
 pub mod crm;
 pub mod declare;
+pub mod demo;
 pub mod dial;
 pub mod domain;
 pub mod gateway;

@@ -7,8 +7,8 @@ use hookflash::domain::spec::ExtensionType;
 use hookflash::domain::time::Timestamp;
 use hookflash::pbx::telphin::webhook;
 use hookflash::pbx::{Context, Raw};
-use hookflash::simulator::telphin::{Event, Spelling};
 use hookflash::simulator::telphin::{Cast, Row, scenario};
+use hookflash::simulator::telphin::{Event, Spelling};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp(1_767_000_000_000_000);
