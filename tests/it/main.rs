@@ -2,3 +2,5 @@
 
 mod architecture;
 mod call_log;
+mod ingest;
+mod support;
