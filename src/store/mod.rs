@@ -23,7 +23,7 @@ pub mod schema;
 pub mod tokens;
 mod writer;
 
-pub use conn::Conn;
+pub use conn::{Conn, Url};
 pub use db::{Db, Options};
 pub use writer::Durability;
 

@@ -3,4 +3,5 @@
 mod architecture;
 mod call_log;
 mod ingest;
+mod store;
 mod support;

@@ -24,7 +24,7 @@ pub enum Backend {
 pub struct House {
     pub hookflash: Arc<Hookflash>,
     pub clock: Clock,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     postgres: Option<(String, String)>,
 }
 
@@ -53,7 +53,7 @@ impl House {
         settings(&mut chosen);
         let clock = Clock::manual(START);
         let hookflash = Hookflash::open(chosen, clock.clone()).await.unwrap();
-        let house = House { hookflash, clock, folder, postgres };
+        let house = House { hookflash, clock, _folder: folder, postgres };
         let mut app = application();
         edit(&mut app);
         house.declare(app).await;
@@ -76,10 +76,6 @@ impl House {
 
     pub fn app(&self) -> Arc<hookflash::roster::App> {
         self.hookflash.roster.app(807).unwrap()
-    }
-
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     /// Reads, on a thread where waiting is allowed.
