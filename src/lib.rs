@@ -1,6 +1,7 @@
 //! Hookflash: the server between a company's telephone system (PBX) and its CRM.
 
 pub mod app;
+pub mod auth;
 pub mod config;
 pub mod crm;
 pub mod declare;

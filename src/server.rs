@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use tokio::task::JoinHandle;
@@ -48,9 +47,9 @@ pub fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub fn start(hookflash: Arc<Hookflash>, listener: TcpListener) -> anyhow::Result<Running> {
     net::install_tls();
     let address = listener.local_addr().context("the address of the listening socket")?;
-    let data = Data::from(hookflash.clone());
+    let shared = hookflash.clone();
     let settings = &hookflash.settings.server;
-    let server = HttpServer::new(move || App::new().configure(|cfg| configure(cfg, data.clone())))
+    let server = HttpServer::new(move || App::new().configure(http::configure(shared.clone())))
         .workers(settings.worker_threads())
         .backlog(4_096)
         .keep_alive(Duration::from_secs(75))
@@ -67,12 +66,6 @@ pub fn start(hookflash: Arc<Hookflash>, listener: TcpListener) -> anyhow::Result
     let serving = tokio::spawn(server);
     let timers = timers::start(hookflash.clone());
     Ok(Running { address, hookflash, handle, serving, timers })
-}
-
-/// Every route of the server.
-pub fn configure(cfg: &mut web::ServiceConfig, data: Data<Hookflash>) {
-    cfg.app_data(data);
-    http::configure(cfg);
 }
 
 impl Running {

@@ -4,6 +4,9 @@
 //! file or over REST: it locks the application, edits a copy, validates the whole, writes the difference, and bumps the revision that
 //! servers poll.
 
+pub mod edit;
+pub mod seal;
+
 use crate::domain::agent::AgentState;
 use crate::domain::spec::Application;
 use crate::domain::spec::{Extension, ExtensionType};
@@ -21,6 +24,13 @@ pub enum DeclareError {
     Invalid(Vec<Problem>),
     #[error("there is no application {0}")]
     NoApplication(i64),
+    #[error("there is no {what} {id}")]
+    Missing { what: &'static str, id: String },
+    #[error("there is a {what} {id} already")]
+    Exists { what: &'static str, id: String },
+    /// It cannot go while others need it.
+    #[error("{what} {id} is still needed by {}", by.join(", "))]
+    Referred { what: &'static str, id: String, by: Vec<String> },
     #[error(transparent)]
     Store(#[from] StoreError),
 }

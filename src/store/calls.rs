@@ -204,6 +204,14 @@ pub fn get(conn: &mut Conn, application: i64, call: &str) -> Result<Option<CallR
     Ok(on_backend!(conn, |c| calls::table.find((application, call)).select(CallRow::as_select()).first(c).optional())?)
 }
 
+/// What the PBX calls some of our calls: (our id, its id).
+pub fn pbx_call_ids(conn: &mut Conn, application: i64, of: &[String]) -> Result<Vec<(String, String)>> {
+    Ok(on_backend!(conn, |c| calls::table
+        .filter(calls::application.eq(application).and(calls::id.eq_any(of)))
+        .select((calls::id, calls::pbx_call_id))
+        .load(c))?)
+}
+
 /// Which application a call of ours belongs to.
 pub fn application_of(conn: &mut Conn, call: &str) -> Result<Option<i64>> {
     Ok(on_backend!(conn, |c| calls::table.filter(calls::id.eq(call)).select(calls::application).first::<i64>(c).optional())?)
