@@ -14,10 +14,9 @@ use serde::Deserialize;
 
 use crate::app::Hookflash;
 use crate::config::{DatabaseUrl, Settings};
-use crate::declare;
+use crate::declare::{self, seal};
 use crate::domain::spec::{Application, Contact};
 use crate::domain::time::{Clock, Timestamp};
-use crate::roster;
 use crate::server::{self, Running};
 use crate::simulator::telphin::{Conditions, Config, Directory, Extension, ExtensionType, Method, OauthApp, Queue, Simulator, Traffic};
 use crate::store::calls::LegRow;
@@ -105,11 +104,8 @@ async fn declare_all(hookflash: &Arc<Hookflash>, pbx: &Simulator) -> anyhow::Res
     for app in &mut file.application {
         if let Some(telphin) = &mut app.telphin {
             telphin["api_url"] = pbx.base_url().into();
-            for key in crate::pbx::telphin::SECRETS {
-                let context = roster::secret_context(app.id, &format!("telphin.{key}"));
-                telphin[*key] = hookflash.vault.store(&context, telphin[*key].as_str().unwrap_or_default())?.into();
-            }
         }
+        seal::seal(&hookflash.vault, app, None).map_err(|problems| anyhow::anyhow!("config/demo.toml: {problems:?}"))?;
     }
     let now = hookflash.clock.now();
     hookflash

@@ -4,12 +4,19 @@
 //! file or over REST: it locks the application, edits a copy, validates the whole, writes the difference, and bumps the revision that
 //! servers poll.
 
+pub mod apply;
+mod csv_rows;
 pub mod edit;
+pub mod file;
+pub mod import;
 pub mod seal;
+mod tree;
+mod words;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::agent::AgentState;
-use crate::domain::spec::Application;
-use crate::domain::spec::{Extension, ExtensionType};
+use crate::domain::spec::{Application, Extension, ExtensionType};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::validate::{self, Problem};
 use crate::pbx::Pbx;
@@ -156,4 +163,51 @@ pub async fn learn_ivr(db: &Db, roster: &Roster, app: i64, number: &str, clock: 
     written.await??;
     roster.refresh().await?;
     Ok(())
+}
+
+/// What a problem's path leads to, when that is an item of one of the lists.
+pub struct InItem<'a> {
+    pub list: &'a str,
+    pub index: usize,
+    pub id: String,
+    /// The rest of the path: `.extension`.
+    pub field: &'a str,
+}
+
+impl<'a> InItem<'a> {
+    pub fn find(app: &Application, path: &'a str) -> Option<InItem<'a>> {
+        let (list, rest) = path.split_once('[')?;
+        let (index, field) = rest.split_once(']')?;
+        let index: usize = index.parse().ok()?;
+        let id = match list {
+            "agent" => &app.agent.get(index)?.id,
+            "extension" => &app.extension.get(index)?.number,
+            "group" => &app.group.get(index)?.id,
+            "queue" => &app.queue.get(index)?.id,
+            "number" => &app.number.get(index)?.number,
+            _ => return None,
+        };
+        Some(InItem { list, index, id: id.clone(), field })
+    }
+
+    /// The path with the item's id in place of its index: `agent "ann".extension`.
+    pub fn path(&self) -> String {
+        format!("{} {:?}{}", self.list, self.id, self.field)
+    }
+}
+
+/// Runs `work` in one write transaction, which is kept only if `work` says so: a dry run is the real run, undone.
+fn attempt<T: Send + 'static>(db: &Db, mut work: impl FnMut(&mut Conn) -> StoreResult<(T, bool)> + Send + 'static) -> StoreResult<T> {
+    let result = Arc::new(Mutex::new(None));
+    let place = result.clone();
+    let written = db.write_blocking(Durability::Full, move |conn| {
+        let (value, keep) = work(conn)?;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some((value, keep));
+        if keep { Ok(()) } else { Err(StoreError::Refused("undone".into())) }
+    });
+    match (written, result.lock().unwrap_or_else(PoisonError::into_inner).take()) {
+        (Ok(()), Some((value, _))) | (Err(StoreError::Refused(_)), Some((value, false))) => Ok(value),
+        (Err(error), _) => Err(error),
+        (Ok(()), None) => Err(StoreError::Busy),
+    }
 }

@@ -39,6 +39,12 @@ pub fn seal(vault: &Vault, new: &mut Application, old: Option<&Application>) -> 
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// The secrets that an application has: each key with what is stored for it.
+pub fn stored(app: &Application) -> Vec<(String, String)> {
+    let names = names(app.pbx).into_iter();
+    names.filter_map(|name| get(app, &name).filter(|secret| !secret.is_empty()).map(|secret| (name, secret))).collect()
+}
+
 /// The application's own settings as clients see them: without lists, and with null for every secret.
 pub fn shown(app: &Application) -> serde_json::Result<Value> {
     let mut shown = serde_json::to_value(app)?;

@@ -91,6 +91,20 @@ pub fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| plain_e164(digits).is_some())
 }
 
+/// A number as people write it in files and spreadsheets, in E.164: with `+`, or as it is dialled in `country`; blanks, brackets, dashes and
+/// dots do not count.
+pub fn written(text: &str, country: Option<&str>) -> Option<String> {
+    if is_e164(text) {
+        return Some(text.to_owned());
+    }
+    let bare: String = text.chars().filter(|c| !c.is_whitespace() && !"()-.\u{2010}\u{2011}\u{2012}\u{2013}".contains(*c)).collect();
+    let numbering = Numbering { country, prefix: None, is_extension: &|_| false, code_without_plus: false };
+    match numbering.read(&bare) {
+        Party::External(number) => Some(number),
+        _ => None,
+    }
+}
+
 fn plain_e164(digits: &str) -> Option<String> {
     let ok = (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
     ok.then(|| format!("+{digits}"))
@@ -137,6 +151,19 @@ mod tests {
     #[case("+1234567890123456", Party::Unknown)]
     fn follows_the_contract(#[case] text: &str, #[case] party: Party) {
         assert_eq!(read(text), party);
+    }
+
+    #[rstest::rstest]
+    #[case("+79995550101", Some("RU"), Some("+79995550101"))]
+    #[case("+7 (999) 555-01-01", None, Some("+79995550101"))]
+    #[case("8 (916) 123-45-67", Some("RU"), Some("+79161234567"))]
+    #[case("79161234567", Some("RU"), Some("+79161234567"))]
+    #[case("8 (916) 123-45-67", None, None)]
+    #[case("101", Some("RU"), None)]
+    #[case("+7999", Some("RU"), None)]
+    #[case("Ann", Some("RU"), None)]
+    fn files_may_write_numbers_as_people_do(#[case] text: &str, #[case] country: Option<&str>, #[case] number: Option<&str>) {
+        assert_eq!(written(text, country).as_deref(), number);
     }
 
     #[test]

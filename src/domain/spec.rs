@@ -135,7 +135,7 @@ impl Default for Routing {
 
 /// A step of the responsible chain: a word, or a word with how long a waiting call stays at it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a step: a word such as \"owner\", or { to = \"queue:main\", wait_s = 10 }")]
 pub enum StepDecl {
     Plain(String),
     Waiting(WaitingStep),

@@ -28,9 +28,13 @@ pub fn application(app: &Application) -> Vec<Problem> {
     steps(app, &mut problems);
     let agents: BTreeSet<&str> = app.agent.iter().map(|a| a.id.as_str()).collect();
     let mut phones = BTreeMap::new();
+    let mut external_ids = BTreeSet::new();
     for (i, c) in app.contact.iter().enumerate() {
         problems
             .extend(contact(c, &|id| agents.contains(id)).into_iter().map(|p| Problem::new(format!("contact[{i}].{}", p.path), p.reason)));
+        if let Some(id) = c.external_id.as_deref().filter(|id| !external_ids.insert(*id)) {
+            problems.push(Problem::new(format!("contact[{i}].external_id"), format!("{id:?} is declared twice")));
+        }
         for (n, phone) in c.phones.iter().enumerate() {
             if let Some(other) = phones.insert(phone.as_str(), i).filter(|other| *other != i) {
                 problems.push(Problem::new(

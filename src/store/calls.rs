@@ -146,11 +146,11 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
     );
     let updated = match version {
         0 if !conn.is_postgres() => 0,
-        _ => on_backend!(conn, |c| diesel::update(calls::table.find((application, call))).set(values.clone()).execute(c))?,
+        _ => on_backend!(conn, |c| diesel::update(calls::table.find((application, call))).set(values).execute(c))?,
     };
     if updated == 0 {
         on_backend!(conn, |c| diesel::insert_into(calls::table)
-            .values((calls::application.eq(application), calls::id.eq(call), values.clone()))
+            .values((calls::application.eq(application), calls::id.eq(call), values))
             .execute(c))?;
     }
     Ok(())
@@ -245,8 +245,11 @@ pub fn last_agent(conn: &mut Conn, application: i64, number: &str, since: Timest
     Ok(found.flatten())
 }
 
+/// Calls with their facts, and legs.
+pub type Range = (Vec<(CallRow, CallFacts)>, Vec<LegRow>);
+
 /// Calls and legs whose call id lies in `from..to`, for comparing with a rebuild.
-pub fn range(conn: &mut Conn, application: i64, from: &str, to: &str) -> Result<(Vec<(CallRow, CallFacts)>, Vec<LegRow>)> {
+pub fn range(conn: &mut Conn, application: i64, from: &str, to: &str) -> Result<Range> {
     let rows: Vec<(CallRow, String)> = on_backend!(conn, |c| calls::table
         .filter(calls::application.eq(application).and(calls::id.ge(from)).and(calls::id.lt(to)))
         .select((CallRow::as_select(), calls::facts))

@@ -1,5 +1,7 @@
 //! The built-in contact directory. A phone belongs to one contact of an application.
 
+mod bulk;
+
 use diesel::prelude::*;
 
 use super::roster::Origin;
@@ -9,6 +11,8 @@ use crate::domain::id;
 use crate::domain::spec::Contact;
 use crate::domain::time::Timestamp;
 use crate::on_backend;
+
+pub use bulk::put_many;
 
 /// Who is responsible for a caller, as the directory says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +37,26 @@ struct Row {
 }
 
 impl Row {
+    fn new(application: i64, id: String, contact: &Contact, origin: Origin) -> Result<Row> {
+        Ok(Row {
+            application,
+            id,
+            key: contact.key(),
+            name: contact.name.clone(),
+            phones: to_json(&contact.phones)?,
+            owner: contact.owner.clone(),
+            deputy: contact.deputy.clone(),
+            external_id: contact.external_id.clone(),
+            origin: origin.as_str().into(),
+        })
+    }
+
+    /// True when only who made it may differ.
+    fn says_the_same(&self, other: &Row) -> bool {
+        (&self.key, &self.name, &self.phones) == (&other.key, &other.name, &other.phones)
+            && (&self.owner, &self.deputy, &self.external_id) == (&other.owner, &other.deputy, &other.external_id)
+    }
+
     fn into_contact(self) -> Result<(String, Contact)> {
         let contact = Contact {
             name: self.name,
@@ -93,23 +117,11 @@ pub fn put(
         (None, Some(id)) => id.to_owned(),
         (None, None) => id::fresh(now),
     };
-    let row = Row {
-        application,
-        id: id.clone(),
-        key,
-        name: contact.name.clone(),
-        phones: to_json(&contact.phones)?,
-        owner: contact.owner.clone(),
-        deputy: contact.deputy.clone(),
-        external_id: contact.external_id.clone(),
-        origin: origin.as_str().into(),
-    };
+    let row = Row::new(application, id.clone(), contact, origin)?;
     let done = match known {
         None => Put::Added,
         Some(old) => {
-            let same =
-                |r: &Row| (r.key.clone(), r.name.clone(), r.phones.clone(), r.owner.clone(), r.deputy.clone(), r.external_id.clone());
-            if same(&old) == same(&row) {
+            if old.says_the_same(&row) {
                 return Ok((Put::Unchanged, id));
             }
             delete(conn, application, &id)?;
@@ -133,10 +145,14 @@ pub fn put(
             .execute(c))?;
         if added == 0 {
             let other = responsible(conn, application, phone)?.map(|r| r.contact).unwrap_or_default();
-            return Err(StoreError::Refused(format!("phone {phone} belongs to contact {other}; a phone belongs to one contact")));
+            return Err(StoreError::Refused(taken(phone, &other)));
         }
     }
     Ok((done, id))
+}
+
+fn taken(phone: &str, other: &str) -> String {
+    format!("phone {phone} belongs to contact {other}; a phone belongs to one contact")
 }
 
 fn find_row(conn: &mut Conn, application: i64, id: &str) -> Result<Option<Row>> {
@@ -211,4 +227,15 @@ pub fn unassign(conn: &mut Conn, application: i64, agent: &str) -> Result<()> {
             .execute(c)?;
     });
     Ok(())
+}
+
+/// Every agent whom some contact names.
+pub fn agents_named(conn: &mut Conn, application: i64) -> Result<Vec<String>> {
+    let of = || contacts::table.filter(contacts::application.eq(application));
+    let owners: Vec<Option<String>> = on_backend!(conn, |c| of().select(contacts::owner).distinct().load(c))?;
+    let deputies: Vec<Option<String>> = on_backend!(conn, |c| of().select(contacts::deputy).distinct().load(c))?;
+    let mut named: Vec<String> = owners.into_iter().chain(deputies).flatten().collect();
+    named.sort();
+    named.dedup();
+    Ok(named)
 }

@@ -149,6 +149,17 @@ pub fn since(conn: &mut Conn, application: i64, from: &str, limit: i64) -> Resul
     rows.into_iter().map(Row::into_decision).collect()
 }
 
+/// When the last `n` decisions were made.
+pub fn newest(conn: &mut Conn, application: i64, n: i64) -> Result<Vec<Timestamp>> {
+    let times: Vec<i64> = on_backend!(conn, |c| decisions::table
+        .filter(decisions::application.eq(application))
+        .order(decisions::id.desc())
+        .limit(n)
+        .select(decisions::at)
+        .load(c))?;
+    Ok(times.into_iter().map(Timestamp).collect())
+}
+
 /// Deletes up to `limit` decisions whose id is below `floor`; how many it deleted.
 pub fn prune(conn: &mut Conn, application: i64, floor: &str, limit: i64) -> Result<usize> {
     let ids: Vec<String> = on_backend!(conn, |c| decisions::table

@@ -58,6 +58,17 @@ pub fn since(conn: &mut Conn, application: i64, from: Timestamp, limit: i64) -> 
         .load(c))?)
 }
 
+/// When the last `n` entries arrived.
+pub fn newest(conn: &mut Conn, application: i64, n: i64) -> Result<Vec<Timestamp>> {
+    let times: Vec<i64> = on_backend!(conn, |c| journal::table
+        .filter(journal::application.eq(application))
+        .order(journal::received_at.desc())
+        .limit(n)
+        .select(journal::received_at)
+        .load(c))?;
+    Ok(times.into_iter().map(Timestamp).collect())
+}
+
 pub fn count(conn: &mut Conn, application: i64) -> Result<i64> {
     Ok(on_backend!(conn, |c| journal::table.filter(journal::application.eq(application)).count().get_result(c))?)
 }

@@ -16,6 +16,8 @@ text_enum! {
         Rest = "rest",
         /// Learned from the PBX.
         Pbx = "pbx",
+        /// A contact from a table of contacts.
+        Import = "import",
     }
 }
 

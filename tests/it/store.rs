@@ -141,8 +141,7 @@ async fn hot_statements(house: &House) -> Vec<String> {
         callbacks::open_of(c, 807, "101").unwrap();
         records::leg_of(c, 807, "r").unwrap();
         log::legs(c, 807, &log::Filter::default(), Some(&(now.0, "a".into(), "b".into())), now, 50).unwrap();
-        let said = said.lock().unwrap().clone();
-        said
+        std::mem::take(&mut *said.lock().unwrap())
     };
     let mut all = tokio::task::spawn_blocking(work).await.unwrap();
     all.retain(|s| ["SELECT", "UPDATE", "DELETE"].iter().any(|verb| s.trim_start().starts_with(verb)));

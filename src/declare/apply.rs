@@ -1,0 +1,157 @@
+//! Applying declaration files: what they say becomes what is stored, in one short transaction, whole or not at all.
+//!
+//! For each application, inside the transaction: it is locked; the file's settings replace the stored ones, and the file's agents, groups,
+//! queues, numbers and extensions replace those of the same ids; others stay, unless they shall be pruned and a file made them; the whole is
+//! validated and the difference written; then the contacts. Mistakes of all applications are gathered, and one is enough to undo everything.
+
+use std::sync::Arc;
+
+use super::file::{Declared, Mistake};
+use super::{DeclareError, Difference, InItem, attempt, seal, store};
+use crate::domain::spec::Application;
+use crate::domain::time::{Clock, Timestamp};
+use crate::domain::validate::{self, Problem};
+use crate::secrets::Vault;
+use crate::store::contacts::{self, Put};
+use crate::store::roster::{self, Item, Kind, Origin};
+use crate::store::{Conn, Db, Result as StoreResult, StoreError};
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Remove what a file made and no file names any more, in the applications that are named.
+    pub prune: bool,
+    /// Do everything, and undo it.
+    pub dry_run: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("the declaration is not valid")]
+    Invalid(Vec<Mistake>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One difference that was (or, in a dry run, would be) written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub application: i64,
+    pub difference: Difference,
+}
+
+/// Applies what [`super::file::read`] has read.
+pub fn apply(db: &Db, vault: &Arc<Vault>, clock: &Clock, declared: Vec<Declared>, options: Options) -> Result<Vec<Change>, ApplyError> {
+    let (vault, clock) = (vault.clone(), clock.clone());
+    let applied = attempt(db, move |conn| {
+        let (mut changes, mut mistakes) = (Vec::new(), Vec::new());
+        for one in &declared {
+            match application(conn, &vault, &one.spec, options.prune, clock.now())? {
+                Ok(differences) => {
+                    changes.extend(differences.into_iter().map(|difference| Change { application: one.spec.id, difference }))
+                }
+                Err(problems) => mistakes.extend(one.source.mistakes(&problems)),
+            }
+        }
+        let keep = mistakes.is_empty() && !options.dry_run;
+        Ok((if mistakes.is_empty() { Ok(changes) } else { Err(mistakes) }, keep))
+    })?;
+    applied.map_err(ApplyError::Invalid)
+}
+
+type Attempt = Result<Vec<Difference>, Vec<Problem>>;
+
+fn application(conn: &mut Conn, vault: &Vault, declared: &Application, prune: bool, now: Timestamp) -> StoreResult<Attempt> {
+    let stored = roster::lock(conn, declared.id)?;
+    let mut whole = declared.clone();
+    let mut problems = seal::seal(vault, &mut whole, stored.as_ref().map(|(old, _)| old)).err().unwrap_or_default();
+    if let Some((old, items)) = &stored {
+        keep(&mut whole, old, items, prune);
+    }
+    if !problems.is_empty() {
+        problems.extend(validate::application(&whole));
+        return Ok(Err(named(declared, &whole, problems)));
+    }
+    let pruned = if prune { prune_contacts(conn, declared)? } else { Vec::new() };
+    let old = stored.as_ref().map(|(old, items)| (old, items.as_slice()));
+    let mut differences = match store(conn, old, &whole, Origin::Apply, now) {
+        Ok(differences) => differences,
+        Err(DeclareError::Invalid(problems)) => return Ok(Err(named(declared, &whole, problems))),
+        Err(DeclareError::Store(e)) => return Err(e),
+        Err(other) => return Err(StoreError::Refused(other.to_string())),
+    };
+    for gone in differences.iter().filter(|d| d.verb == "removed" && d.what == Kind::Agent.as_str()) {
+        if let Some(contact) = contacts::of_agent(conn, declared.id, &gone.id)? {
+            let reason = format!("cannot be removed: contact {contact} names him; declare him, or change the contact");
+            return Ok(Err(vec![Problem::new(format!("agent {:?}", gone.id), reason)]));
+        }
+    }
+    differences.extend(pruned);
+    for (i, put) in contacts::put_many(conn, declared.id, &declared.contact, Origin::Apply, now)?.into_iter().enumerate() {
+        let verb = match put {
+            Ok(Put::Added) => "added",
+            Ok(Put::Changed) => "changed",
+            Ok(Put::Unchanged) => continue,
+            Err(reason) => {
+                problems.push(Problem::new(format!("contact[{i}].phones"), reason));
+                continue;
+            }
+        };
+        differences.push(Difference { verb, what: "contact", id: shown(&declared.contact[i].key()) });
+    }
+    Ok(if problems.is_empty() { Ok(differences) } else { Err(problems) })
+}
+
+/// Adds to the declared items, which stand first, the stored ones that stay.
+fn keep(new: &mut Application, old: &Application, items: &[Item], prune: bool) {
+    fn add<T: Clone>(new: &mut Vec<T>, old: &[T], id: fn(&T) -> &str, stays: impl Fn(&str) -> bool) {
+        let kept: Vec<T> = old.iter().filter(|o| stays(id(o)) && !new.iter().any(|n| id(n) == id(o))).cloned().collect();
+        new.extend(kept);
+    }
+    let stays =
+        |kind: Kind| move |id: &str| !prune || !items.iter().any(|item| item.kind == kind && item.id == id && item.origin == Origin::Apply);
+    for agent in &mut new.agent {
+        if let Some(known) = old.agent.iter().find(|known| known.id == agent.id) {
+            // What the agent has chosen since is not the file's to change.
+            agent.manual_status = known.manual_status;
+        }
+    }
+    add(&mut new.agent, &old.agent, |a| &a.id, stays(Kind::Agent));
+    add(&mut new.extension, &old.extension, |e| &e.number, stays(Kind::Extension));
+    add(&mut new.group, &old.group, |g| &g.id, stays(Kind::Group));
+    add(&mut new.queue, &old.queue, |q| &q.id, stays(Kind::Queue));
+    add(&mut new.number, &old.number, |n| &n.number, stays(Kind::Number));
+}
+
+/// Problems of items that the file does not name are told by their ids, since they have no line.
+fn named(declared: &Application, whole: &Application, problems: Vec<Problem>) -> Vec<Problem> {
+    let named = |problem: Problem| match InItem::find(whole, &problem.path) {
+        Some(item) if InItem::find(declared, &problem.path).is_none() => {
+            let why = "it is stored and not in the file: declare it, or remove it; --prune removes what apply made";
+            Problem::new(item.path(), format!("{} ({why})", problem.reason))
+        }
+        _ => problem,
+    };
+    problems.into_iter().map(named).collect()
+}
+
+/// Removes the contacts that a file made and this one does not name.
+fn prune_contacts(conn: &mut Conn, declared: &Application) -> StoreResult<Vec<Difference>> {
+    let named: std::collections::HashSet<String> = declared.contact.iter().map(|c| c.key()).collect();
+    let mut removed = Vec::new();
+    for (id, key) in contacts::keys(conn, declared.id, Origin::Apply)? {
+        if !named.contains(&key) {
+            contacts::delete(conn, declared.id, &id)?;
+            removed.push(Difference { verb: "removed", what: "contact", id: shown(&key) });
+        }
+    }
+    Ok(removed)
+}
+
+/// A contact's key as an operator knows it: the external id, or the phone.
+fn shown(key: &str) -> String {
+    key.split_once(':').map_or(key, |(_, rest)| rest).to_owned()
+}
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;
