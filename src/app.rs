@@ -6,7 +6,10 @@ use anyhow::Context as _;
 
 use crate::config::Settings;
 use crate::domain::time::Clock;
+use crate::gateway::Gateway;
 use crate::net::Http;
+use crate::records::Recordings;
+use crate::records::links::Links;
 use crate::roster::Roster;
 use crate::secrets::Vault;
 use crate::store::{Db, Options};
@@ -18,7 +21,9 @@ pub struct Hookflash {
     pub db: Db,
     pub vault: Arc<Vault>,
     pub roster: Arc<Roster>,
-    pub http: Http,
+    pub gateway: Gateway,
+    pub recordings: Recordings,
+    pub links: Links,
 }
 
 impl Hookflash {
@@ -32,6 +37,9 @@ impl Hookflash {
         let vault = Arc::new(Vault::open(settings.database.url.as_str(), settings.secrets.key.as_ref()).context("opening the secrets")?);
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
-        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, http }))
+        let gateway = Gateway::new(http, vault.clone(), clock.clone(), settings.outbound.timeout());
+        let recordings = Recordings::new(db.clone(), gateway.clone(), clock.clone());
+        let links = Links::open(db.clone(), clock.clone(), settings.records.link_days).await.context("the key of recordings' links")?;
+        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway, recordings, links }))
     }
 }

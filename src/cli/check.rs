@@ -12,7 +12,8 @@ use clap::Args;
 
 use super::tools::{Failure, Outcome, quiet};
 use crate::config::{Finding, Settings};
-use crate::declare::{InItem, secrets};
+use crate::crm;
+use crate::declare::{InItem, seal};
 use crate::domain::validate;
 use crate::pbx::Pbx;
 use crate::roster::secret_context;
@@ -98,7 +99,9 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
         let place = format!("application {}", app.id);
         let items = roster::items(conn, app.id)?;
         roster::fill(&mut app, &items)?;
-        let problems = validate::application(&app).into_iter().chain(Pbx::from_application(&app).err().unwrap_or_default());
+        let mut problems = validate::application(&app);
+        problems.extend(Pbx::from_application(&app).err().unwrap_or_default());
+        problems.extend(crm::validate(&app.crm.connector));
         for problem in problems {
             let key = InItem::find(&app, &problem.path).map_or_else(|| problem.path.clone(), |item| item.path());
             findings.push(finding(&place, &key, problem.reason, "declare it anew with `hookflash apply`"));
@@ -107,13 +110,9 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
             let reason = format!("there is no agent {agent:?}, whom a contact names");
             findings.push(finding(&place, "contact", reason, "declare him, or change the contact"));
         }
-        if app.crm.connector != "directory" {
-            let reason = format!("there is no connector {:?}", app.crm.connector);
-            findings.push(finding(&place, "crm.connector", reason, "use directory, the built-in one"));
-        }
         let id = app.id;
-        for (key, secret) in secrets::of(&mut app) {
-            if let Err(e) = vault.reveal(&secret_context(id, &key), secret) {
+        for (key, secret) in seal::stored(&app) {
+            if let Err(e) = vault.reveal(&secret_context(id, &key), &secret) {
                 findings.push(finding(&place, &key, e, "set it for this process too, or declare it anew"));
             }
         }

@@ -12,6 +12,8 @@ mod explain;
 mod import;
 mod progress;
 mod replay;
+mod serve;
+mod simulate;
 mod table;
 mod tail;
 mod token;
@@ -39,6 +41,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(serve::Serve),
+    Demo(serve::Demo),
     Apply(apply::Apply),
     Check(check::Check),
     Tail(tail::Tail),
@@ -48,11 +52,15 @@ enum Command {
     Import(import::Import),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
 }
 
 impl Command {
     fn run(self, settings: Settings, out: &mut dyn Write) -> Outcome {
         match self {
+            Command::Serve(command) => command.run(settings, out),
+            Command::Demo(command) => command.run(settings, out),
             Command::Apply(command) => command.run(settings, out),
             Command::Check(command) => command.run(settings, out),
             Command::Tail(command) => command.run(settings, out),
@@ -60,6 +68,7 @@ impl Command {
             Command::Replay(command) => command.run(settings, out),
             Command::Import(command) => command.run(settings, out),
             Command::Token(command) => command.run(settings, out),
+            Command::Simulate(command) => command.run(settings, out),
         }
     }
 }

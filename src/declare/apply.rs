@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::file::{Declared, Mistake};
-use super::{DeclareError, Difference, InItem, attempt, secrets, store};
+use super::{DeclareError, Difference, InItem, attempt, seal, store};
 use crate::domain::spec::Application;
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::validate::{self, Problem};
@@ -63,7 +63,8 @@ type Attempt = Result<Vec<Difference>, Vec<Problem>>;
 fn application(conn: &mut Conn, vault: &Vault, declared: &Application, prune: bool, now: Timestamp) -> StoreResult<Attempt> {
     let stored = roster::lock(conn, declared.id)?;
     let mut whole = declared.clone();
-    let mut problems = secrets::seal(vault, &mut whole, stored.as_ref().map(|(old, _)| old));
+    seal::leave_none(&mut whole);
+    let mut problems = seal::seal(vault, &mut whole, stored.as_ref().map(|(old, _)| old)).err().unwrap_or_default();
     if let Some((old, items)) = &stored {
         keep(&mut whole, old, items, prune);
     }
@@ -76,8 +77,8 @@ fn application(conn: &mut Conn, vault: &Vault, declared: &Application, prune: bo
     let mut differences = match store(conn, old, &whole, Origin::Apply, now) {
         Ok(differences) => differences,
         Err(DeclareError::Invalid(problems)) => return Ok(Err(named(declared, &whole, problems))),
-        Err(DeclareError::NoApplication(id)) => return Err(StoreError::Refused(format!("there is no application {id}"))),
         Err(DeclareError::Store(e)) => return Err(e),
+        Err(other) => return Err(StoreError::Refused(other.to_string())),
     };
     for gone in differences.iter().filter(|d| d.verb == "removed" && d.what == Kind::Agent.as_str()) {
         if let Some(contact) = contacts::of_agent(conn, declared.id, &gone.id)? {

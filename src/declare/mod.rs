@@ -6,19 +6,21 @@
 
 pub mod apply;
 mod csv_rows;
+pub mod edit;
 pub mod file;
 pub mod import;
-pub mod secrets;
+pub mod seal;
 mod tree;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::agent::AgentState;
-use crate::domain::spec::Application;
-use crate::domain::time::Timestamp;
+use crate::domain::spec::{Application, Extension, ExtensionType};
+use crate::domain::time::{Clock, Timestamp};
 use crate::domain::validate::{self, Problem};
 use crate::pbx::Pbx;
+use crate::roster::Roster;
 use crate::store::roster::{self, Item, Kind, Origin};
 use crate::store::{Conn, Db, Durability, Result as StoreResult, StoreError, agents};
 
@@ -29,6 +31,13 @@ pub enum DeclareError {
     Invalid(Vec<Problem>),
     #[error("there is no application {0}")]
     NoApplication(i64),
+    #[error("there is no {what} {id}")]
+    Missing { what: &'static str, id: String },
+    #[error("there is a {what} {id} already")]
+    Exists { what: &'static str, id: String },
+    /// It cannot go while others need it.
+    #[error("{what} {id} is still needed by {}", by.join(", "))]
+    Referred { what: &'static str, id: String, by: Vec<String> },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -70,6 +79,7 @@ pub fn store(
     if let Err(more) = Pbx::from_application(new) {
         problems.extend(more);
     }
+    problems.extend(crate::crm::validate(&new.crm.connector));
     if let Some((old, _)) = old
         && old.country != new.country
         && roster::has_contacts(conn, new.id)?
@@ -133,6 +143,26 @@ fn write_difference(
         }
     }
     Ok(differences)
+}
+
+/// Remembers that an extension is an IVR, because it asked where a call shall go. Anything that is declared already stays.
+pub async fn learn_ivr(db: &Db, roster: &Roster, app: i64, number: &str, clock: &Clock) -> Result<(), DeclareError> {
+    let (number, clock) = (number.to_owned(), clock.clone());
+    let written = db.write(Durability::Full, move |conn| {
+        let number = number.clone();
+        let written = write(conn, app, Origin::Pbx, clock.now(), |spec, _| {
+            let known =
+                spec.extension.iter().any(|e| e.number == number) || spec.agent.iter().any(|a| a.extension.as_ref() == Some(&number));
+            if !known {
+                spec.extension.push(Extension { number, kind: ExtensionType::Ivr });
+            }
+            Ok(())
+        });
+        Ok(written)
+    });
+    written.await??;
+    roster.refresh().await?;
+    Ok(())
 }
 
 /// What a problem's path leads to, when that is an item of one of the lists.

@@ -4,9 +4,9 @@
 //! - a leg is logged at its own end: an incoming one if it was answered, an outgoing one always, a local one never;
 //! - a call that a place lost (`Bridged=no`) is one missed call, told of the last queue, else of the IVR, unless a phone took it after all;
 //! - a call that only ever touched phones is missed when no leg of it was answered;
-//! - the end of a lost call ends its legs that had begun by then.
+//! - the end of a lost call ends its legs that had begun by then, and forwarding ends the ringing of the phone that forwards.
 
-use super::call::{CallFacts, LegFacts};
+use super::call::{CallFacts, LegFacts, Stamp};
 use super::event::{Direction, EndStatus};
 use super::id;
 use super::phone::Party;
@@ -120,8 +120,8 @@ pub fn project(facts: &CallFacts, missed_wait_ms: i64) -> Projection {
 fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts) -> LegView {
     let seen = leg.seen.map(|s| s.at).unwrap_or_default();
     let started_at = leg.begun.map_or(seen, |b| b.at);
-    let by_call = call.unbridged.as_ref().filter(|u| leg.ended.is_none() && started_at <= u.last_at);
-    let ended_at = leg.ended.map(|e| e.at).or(by_call.map(|u| u.last_at));
+    let gone = if leg.ended.is_some() { None } else { lost_with_call(call, started_at).or_else(|| forwarded(call, leg, started_at)) };
+    let ended_at = leg.ended.or(gone).map(|e| e.at);
     let answered = leg.answered.is_some() || leg.status == Some(EndStatus::Answered);
     let number = leg.number.as_ref().map(|n| &n.value);
     let direction = leg.direction.map_or(Direction::In, |d| d.value);
@@ -153,9 +153,27 @@ fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts) -> LegView {
         logged_at: if local { None } else { logged_at(leg, direction, answered) },
         live: ended_at.is_none(),
         occupies: !leg.on_behalf,
-        end_arrived: leg.ended.map(|e| e.arrived).or(by_call.map(|u| u.first_arrived)),
+        end_arrived: leg.ended.or(gone).map(|e| e.arrived),
         end: leg.ended.and(leg.status),
     }
+}
+
+/// The end of a lost call ends its legs that had begun by then.
+fn lost_with_call(call: &CallFacts, started_at: Timestamp) -> Option<Stamp> {
+    let lost = call.unbridged.as_ref().filter(|u| started_at <= u.last_at)?;
+    Some(Stamp { at: lost.last_at, arrived: lost.first_arrived })
+}
+
+/// A phone that passes a ringing call on rings no more: the leg that it makes for that takes its place.
+fn forwarded(call: &CallFacts, leg: &LegFacts, started_at: Timestamp) -> Option<Stamp> {
+    if leg.answered.is_some() || leg.direction.is_some_and(|d| d.value == Direction::Out) {
+        return None;
+    }
+    let on = leg.extension.as_ref().map(|e| &e.value)?;
+    let passes_on = |l: &&LegFacts| {
+        l.transferred && l.direction.is_some_and(|d| d.value == Direction::Out) && l.extension.as_ref().is_some_and(|e| &e.value == on)
+    };
+    call.legs.values().filter(passes_on).filter_map(|l| l.begun.or(l.seen)).filter(|s| s.at >= started_at).min_by_key(|s| (s.at, s.arrived))
 }
 
 fn leg_status(leg: &LegFacts, ended: bool) -> LegStatus {

@@ -29,6 +29,30 @@ pub enum What {
     Touched,
 }
 
+impl What {
+    /// The PBX's id of the leg, where this is about one.
+    pub fn sub_call_id(&self) -> Option<&str> {
+        match self {
+            What::Leg(leg) => leg.sub_call_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A word for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Leg(leg) => match (&leg.phase, leg.direction.value) {
+                (Phase::Begin, Direction::In) => "dial-in",
+                (Phase::Begin, Direction::Out) => "dial-out",
+                (Phase::Answer, _) => "answer",
+                (Phase::End(_), _) => "hangup",
+            },
+            What::PlaceEnd(_) => "place-end",
+            What::Touched => "place",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegEvent {
     /// What tells the legs of a call apart; two events with equal keys are of one leg.

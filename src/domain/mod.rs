@@ -5,6 +5,7 @@ pub mod call;
 pub mod call_log;
 pub mod callback;
 pub mod decision;
+pub mod declared;
 pub mod event;
 pub mod id;
 pub mod phone;

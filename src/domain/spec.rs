@@ -38,7 +38,7 @@ text_enum! {
 }
 
 /// One customer's installation: a PBX account with its people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// The serial number in every hook's path.
@@ -57,6 +57,7 @@ pub struct Application {
     pub key: Option<String>,
     /// Networks that hooks may come from; empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, example = json!(["203.0.113.0/24"]))]
     pub allow_ips: Vec<IpNet>,
     /// Origins whose browsers may use the API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -75,16 +76,22 @@ pub struct Application {
     #[serde(default)]
     pub crm: CrmChoice,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub agent: Vec<Agent>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub extension: Vec<Extension>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub group: Vec<Group>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub queue: Vec<Queue>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub number: Vec<Number>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub contact: Vec<Contact>,
 }
 
@@ -93,7 +100,7 @@ fn utc() -> String {
 }
 
 /// `[application.routing]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Routing {
     /// The responsible chain, asked in order.
@@ -127,14 +134,14 @@ impl Default for Routing {
 }
 
 /// A step of the responsible chain: a word, or a word with how long a waiting call stays at it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "expected a step: a word such as \"owner\", or { to = \"queue:main\", wait_s = 10 }")]
 pub enum StepDecl {
     Plain(String),
     Waiting(WaitingStep),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitingStep {
     pub to: String,
@@ -151,7 +158,7 @@ impl StepDecl {
 }
 
 /// How long the router leaves an agent alone after an offer that failed, seconds by cause.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CoolDowns {
     pub no_answer: i64,
@@ -178,7 +185,7 @@ impl CoolDowns {
 }
 
 /// `[application.crm]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrmChoice {
     /// A connector file's name, or `directory`, the built-in one.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::domain::event::CallEvent;
 use crate::domain::id;
 use crate::domain::time::{Clock, Timestamp};
-use crate::pbx::{Raw, Reading};
+use crate::pbx::{HookKind, Raw, Reading};
 use crate::roster::App;
 use crate::store::journal::{self, Entry};
 use crate::store::{Conn, Db, Durability, Result, StoreError};
@@ -30,25 +30,47 @@ pub enum Accepted {
     Unreadable(String),
 }
 
+/// A delivery and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub accepted: Accepted,
+    /// The PBX's ids and the kind of the event, for the log.
+    pub call: Option<String>,
+    pub leg: Option<String>,
+    pub kind: Option<&'static str>,
+}
+
 /// Reads, stores and applies one delivery of an event hook.
 ///
 /// # Errors
 /// The store could not keep it: the PBX must not be told that it was.
-pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, clock: &Clock) -> Result<Accepted> {
-    let reading = app.with_context(|context| app.pbx.events(raw, context));
-    let (entry, events, reason) = match reading {
-        Ok(reading) => (entry(app, raw, &reading, None), reading.events, None),
+pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock: &Clock) -> Result<Delivery> {
+    let (reading, reason) = match app.with_context(|context| app.pbx.events(raw, context)) {
+        Ok(reading) => (reading, None),
         Err(unreadable) => {
-            let nothing = Reading { at: 0, digest: id::digest(&[raw.hook.as_bytes(), raw.query.as_bytes(), raw.body]), events: Vec::new() };
-            (entry(app, raw, &nothing, Some(unreadable.0.clone())), Vec::new(), Some(unreadable.0))
+            let digest = id::digest(&[raw.hook.as_bytes(), raw.query.as_bytes(), raw.body]);
+            (Reading { at: 0, digest, events: Vec::new() }, Some(unreadable.0))
         }
     };
+    let entry = entry(app, raw, &reading, reason.clone());
+    let events = reading.events;
+    let first = events.first();
+    let (call, leg) = (first.map(|e| e.call.clone()), first.and_then(|e| e.what.sub_call_id()).map(str::to_owned));
+    let name = first.map(|e| e.what.name());
+    // A login that comes twice in a day is twice news: without a time of its own, an event of an agent is told apart by ours.
+    let stamp = kind == HookKind::AgentEvent && reason.is_none();
     let (app, clock) = (app.clone(), clock.clone());
-    let applied = db.write(Durability::Full, move |conn| apply(conn, &app, entry.clone(), &events, clock.now())).await?;
-    Ok(match reason {
+    let applied = db.write(Durability::Full, move |conn| {
+        let now = clock.now();
+        let entry = Entry { at: if stamp { now.0 } else { entry.at }, ..entry.clone() };
+        apply(conn, &app, entry, &events, now)
+    });
+    let applied = applied.await?;
+    let accepted = match reason {
         Some(reason) => Accepted::Unreadable(reason),
         None => applied,
-    })
+    };
+    Ok(Delivery { accepted, call, leg, kind: name })
 }
 
 /// The part inside the transaction. The arrival time is taken here, by the one who writes, so that it follows the order of the commits.

@@ -88,6 +88,14 @@ impl Pbx {
         }
     }
 
+    /// The keys of the PBX's own table that are secrets.
+    pub fn secret_keys(kind: PbxKind) -> &'static [&'static str] {
+        match kind {
+            PbxKind::Telphin => telphin::SECRETS,
+            PbxKind::Exotel | PbxKind::Stringee | PbxKind::Asterisk => &[],
+        }
+    }
+
     pub fn hook(&self, name: &str) -> Option<HookKind> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::hook(name),

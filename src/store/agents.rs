@@ -90,8 +90,9 @@ pub fn lock(conn: &mut Conn, application: i64, agent: &str) -> Result<Option<Age
 }
 
 pub fn get_many(conn: &mut Conn, application: i64, agents: &[String]) -> Result<Vec<AgentState>> {
-    if let [one] = agents {
-        return Ok(get(conn, application, one)?.into_iter().collect());
+    // A list of any length is a statement of its own, which is prepared anew; a few agents are read sooner one by one.
+    if agents.len() <= 8 {
+        return agents.iter().filter_map(|agent| get(conn, application, agent).transpose()).collect();
     }
     let rows: Vec<Row> = on_backend!(conn, |c| agent_states::table
         .filter(agent_states::application.eq(application).and(agent_states::agent.eq_any(agents)))

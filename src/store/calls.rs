@@ -146,11 +146,11 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
     );
     let updated = match version {
         0 if !conn.is_postgres() => 0,
-        _ => on_backend!(conn, |c| diesel::update(calls::table.find((application, call))).set(values.clone()).execute(c))?,
+        _ => on_backend!(conn, |c| diesel::update(calls::table.find((application, call))).set(values).execute(c))?,
     };
     if updated == 0 {
         on_backend!(conn, |c| diesel::insert_into(calls::table)
-            .values((calls::application.eq(application), calls::id.eq(call), values.clone()))
+            .values((calls::application.eq(application), calls::id.eq(call), values))
             .execute(c))?;
     }
     Ok(())
@@ -204,6 +204,14 @@ pub fn get(conn: &mut Conn, application: i64, call: &str) -> Result<Option<CallR
     Ok(on_backend!(conn, |c| calls::table.find((application, call)).select(CallRow::as_select()).first(c).optional())?)
 }
 
+/// What the PBX calls some of our calls: (our id, its id).
+pub fn pbx_call_ids(conn: &mut Conn, application: i64, of: &[String]) -> Result<Vec<(String, String)>> {
+    Ok(on_backend!(conn, |c| calls::table
+        .filter(calls::application.eq(application).and(calls::id.eq_any(of)))
+        .select((calls::id, calls::pbx_call_id))
+        .load(c))?)
+}
+
 /// Which application a call of ours belongs to.
 pub fn application_of(conn: &mut Conn, call: &str) -> Result<Option<i64>> {
     Ok(on_backend!(conn, |c| calls::table.filter(calls::id.eq(call)).select(calls::application).first::<i64>(c).optional())?)
@@ -237,8 +245,11 @@ pub fn last_agent(conn: &mut Conn, application: i64, number: &str, since: Timest
     Ok(found.flatten())
 }
 
+/// Calls with their facts, and legs.
+pub type Range = (Vec<(CallRow, CallFacts)>, Vec<LegRow>);
+
 /// Calls and legs whose call id lies in `from..to`, for comparing with a rebuild.
-pub fn range(conn: &mut Conn, application: i64, from: &str, to: &str) -> Result<(Vec<(CallRow, CallFacts)>, Vec<LegRow>)> {
+pub fn range(conn: &mut Conn, application: i64, from: &str, to: &str) -> Result<Range> {
     let rows: Vec<(CallRow, String)> = on_backend!(conn, |c| calls::table
         .filter(calls::application.eq(application).and(calls::id.ge(from)).and(calls::id.lt(to)))
         .select((CallRow::as_select(), calls::facts))

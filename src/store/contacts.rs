@@ -209,6 +209,26 @@ pub fn of_agent(conn: &mut Conn, application: i64, agent: &str) -> Result<Option
         .optional())?)
 }
 
+/// Takes an agent off every contact that he is responsible for.
+pub fn unassign(conn: &mut Conn, application: i64, agent: &str) -> Result<()> {
+    let none = None::<String>;
+    on_backend!(conn, |c| {
+        diesel::update(contacts::table.filter(contacts::application.eq(application).and(contacts::owner.eq(agent))))
+            .set(contacts::owner.eq(&none))
+            .execute(c)?;
+        diesel::update(contacts::table.filter(contacts::application.eq(application).and(contacts::deputy.eq(agent))))
+            .set(contacts::deputy.eq(&none))
+            .execute(c)?;
+        diesel::update(contact_phones::table.filter(contact_phones::application.eq(application).and(contact_phones::owner.eq(agent))))
+            .set(contact_phones::owner.eq(&none))
+            .execute(c)?;
+        diesel::update(contact_phones::table.filter(contact_phones::application.eq(application).and(contact_phones::deputy.eq(agent))))
+            .set(contact_phones::deputy.eq(&none))
+            .execute(c)?;
+    });
+    Ok(())
+}
+
 /// Every agent whom some contact names.
 pub fn agents_named(conn: &mut Conn, application: i64) -> Result<Vec<String>> {
     let of = || contacts::table.filter(contacts::application.eq(application));

@@ -202,11 +202,16 @@ impl Db {
         query(&mut conn)
     }
 
-    /// Records a decision behind the answer. Waits only when so many are queued that the store cannot keep up.
-    pub async fn decide(&self, decision: Decision, application: i64) {
+    /// Records a decision behind the answer, without ever waiting.
+    pub fn decide_later(&self, decision: Decision, application: i64) {
         if self.0.behind.push(application, decision) {
             self.flush_behind();
         }
+    }
+
+    /// Records a decision behind the answer. Waits only when so many are queued that the store cannot keep up.
+    pub async fn decide(&self, decision: Decision, application: i64) {
+        self.decide_later(decision, application);
         if self.0.behind.is_crowded() {
             self.flush().await;
         }

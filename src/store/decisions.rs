@@ -128,6 +128,16 @@ pub fn of_call(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Deci
     rows.into_iter().map(Row::into_decision).collect()
 }
 
+/// The decisions about some calls, oldest first.
+pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Decision>> {
+    let rows: Vec<Row> = on_backend!(conn, |c| decisions::table
+        .filter(decisions::application.eq(application).and(decisions::call_id.eq_any(calls)))
+        .order(decisions::id)
+        .select(Row::as_select())
+        .load(c))?;
+    rows.into_iter().map(Row::into_decision).collect()
+}
+
 /// Decisions with an id of `from` or later, oldest first.
 pub fn since(conn: &mut Conn, application: i64, from: &str, limit: i64) -> Result<Vec<Decision>> {
     let rows: Vec<Row> = on_backend!(conn, |c| decisions::table

@@ -1,10 +1,12 @@
 //! A few values that the installation remembers about itself.
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use diesel::upsert::excluded;
 
 use super::schema::facts;
 use super::{Conn, Result};
+use crate::domain::time::Timestamp;
 use crate::on_backend;
 
 pub fn get(conn: &mut Conn, name: &str) -> Result<Option<String>> {
@@ -28,4 +30,15 @@ pub fn set_once(conn: &mut Conn, name: &str, value: &str) -> Result<String> {
         .on_conflict_do_nothing()
         .execute(c))?;
     Ok(get(conn, name)?.unwrap_or_else(|| value.to_owned()))
+}
+
+/// The database's own clock.
+pub fn clock(conn: &mut Conn) -> Result<Timestamp> {
+    let us: i64 = match conn {
+        Conn::Sqlite(c) => diesel::select(diesel::dsl::sql::<BigInt>("CAST(unixepoch('subsec') * 1000000 AS BIGINT)")).get_result(c)?,
+        Conn::Postgres(c) => {
+            diesel::select(diesel::dsl::sql::<BigInt>("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")).get_result(c)?
+        }
+    };
+    Ok(Timestamp(us))
 }

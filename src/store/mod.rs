@@ -60,6 +60,12 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 impl StoreError {
+    /// Somebody else has stored a row of the same unique key first.
+    pub fn is_taken(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        matches!(self, StoreError::Database(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
+    }
+
     /// Another transaction was in the way; the same job may succeed when it is run again.
     fn is_transient(&self) -> bool {
         use diesel::result::{DatabaseErrorKind, Error};

@@ -107,6 +107,14 @@ pub fn is_deleted(conn: &mut Conn, application: i64, record: &str) -> Result<boo
     Ok(at.is_some())
 }
 
+/// Which of some recordings were deleted.
+pub fn deleted_of(conn: &mut Conn, application: i64, records: &[String]) -> Result<Vec<String>> {
+    Ok(on_backend!(conn, |c| records_deleted::table
+        .filter(records_deleted::application.eq(application).and(records_deleted::record_id.eq_any(records)))
+        .select(records_deleted::record_id)
+        .load(c))?)
+}
+
 pub fn insert_link(conn: &mut Conn, link: &Link) -> Result<()> {
     on_backend!(conn, |c| diesel::insert_into(record_links::table).values(link).execute(c))?;
     Ok(())

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::schema::{applications, contacts, declared, revision};
+use super::schema::{applications, calls, contacts, declared, revision};
 use super::{Conn, Result, StoreError, from_json, to_json};
 use crate::domain::spec::{Agent, Application, Extension, Group, Number, Queue};
 use crate::on_backend;
@@ -67,6 +67,11 @@ pub fn lock(conn: &mut Conn, id: i64) -> Result<Option<(Application, Vec<Item>)>
     let items = items(conn, id)?;
     fill(&mut app, &items)?;
     Ok(Some((app, items)))
+}
+
+pub fn exists(conn: &mut Conn, id: i64) -> Result<bool> {
+    let found: Option<i64> = on_backend!(conn, |c| applications::table.find(id).select(applications::id).first(c).optional())?;
+    Ok(found.is_some())
 }
 
 /// What belongs to an application.
@@ -174,4 +179,51 @@ pub fn has_contacts(conn: &mut Conn, application: i64) -> Result<bool> {
     let one: Option<String> =
         on_backend!(conn, |c| contacts::table.filter(contacts::application.eq(application)).select(contacts::id).first(c).optional())?;
     Ok(one.is_some())
+}
+
+/// True when the application has calls.
+pub fn has_history(conn: &mut Conn, application: i64) -> Result<bool> {
+    let one: Option<String> =
+        on_backend!(conn, |c| calls::table.filter(calls::application.eq(application)).select(calls::id).first(c).optional())?;
+    Ok(one.is_some())
+}
+
+/// The tables that hold what belongs to an application, with what tells their rows apart inside it.
+const BELONGINGS: &[(&str, &str)] = &[
+    ("contact_phones", "phone"),
+    ("contacts", "id"),
+    ("live_legs", "call_id, leg"),
+    ("legs", "call_id, leg"),
+    ("calls", "id"),
+    ("offers", "call_id, id"),
+    ("decisions", "id"),
+    ("journal", "at, digest"),
+    ("callbacks", "id"),
+    ("record_links", "id"),
+    ("record_plays", "id"),
+    ("records_deleted", "record_id"),
+    ("agent_states", "agent"),
+    ("declared", "kind, id"),
+];
+
+/// Deletes up to `limit` rows of one table of an application; how many it deleted. 0: nothing of it is left but its own row.
+pub fn purge(conn: &mut Conn, application: i64, limit: usize) -> Result<usize> {
+    for (table, key) in BELONGINGS {
+        let sql = format!(
+            "DELETE FROM {table} WHERE application = {application} \
+             AND ({key}) IN (SELECT {key} FROM {table} WHERE application = {application} LIMIT {limit})"
+        );
+        let deleted = on_backend!(conn, |c| diesel::sql_query(&sql).execute(c))?;
+        if deleted > 0 {
+            return Ok(deleted);
+        }
+    }
+    Ok(0)
+}
+
+/// Deletes an application with the little that [`purge`] left of it.
+pub fn delete_application(conn: &mut Conn, application: i64) -> Result<()> {
+    while purge(conn, application, 10_000)? > 0 {}
+    on_backend!(conn, |c| diesel::delete(applications::table.find(application)).execute(c))?;
+    Ok(())
 }

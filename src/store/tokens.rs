@@ -37,3 +37,30 @@ pub fn revoke(conn: &mut Conn, id: &str, now: Timestamp) -> Result<bool> {
         .execute(c))?;
     Ok(n > 0)
 }
+
+pub fn get(conn: &mut Conn, id: &str) -> Result<Option<Token>> {
+    Ok(on_backend!(conn, |c| tokens::table.find(id).select(Token::as_select()).first(c).optional())?)
+}
+
+/// The ids of the tokens that stand for an agent and were not revoked.
+pub fn of_agent(conn: &mut Conn, application: i64, agent: &str) -> Result<Vec<String>> {
+    Ok(on_backend!(conn, |c| tokens::table
+        .filter(tokens::application.eq(application).and(tokens::agent.eq(agent)).and(tokens::revoked_at.is_null()))
+        .order(tokens::id)
+        .select(tokens::id)
+        .load(c))?)
+}
+
+/// Revokes the tokens of an application; only those of one agent when `agent` is given.
+pub fn revoke_of(conn: &mut Conn, application: i64, agent: Option<&str>, now: Timestamp) -> Result<()> {
+    on_backend!(conn, |c| {
+        let bound = tokens::application.eq(application).and(tokens::revoked_at.is_null());
+        match agent {
+            Some(agent) => {
+                diesel::update(tokens::table.filter(bound.and(tokens::agent.eq(agent)))).set(tokens::revoked_at.eq(now.0)).execute(c)?
+            }
+            None => diesel::update(tokens::table.filter(bound)).set(tokens::revoked_at.eq(now.0)).execute(c)?,
+        }
+    });
+    Ok(())
+}

@@ -23,6 +23,8 @@ pub mod metric {
     pub const API_REQUESTS: &str = "hookflash_api_requests_total";
     /// Jobs that wait for the database's writer.
     pub const WRITE_QUEUE: &str = "hookflash_write_queue_jobs";
+    /// Legs whose end was never heard of and that the watchdog gave up.
+    pub const LEGS_LOST: &str = "hookflash_legs_lost_total";
     /// Log lines that overload or a failing disk dropped.
     pub const LOG_DROPPED: &str = "hookflash_log_dropped_total";
 }
@@ -76,6 +78,7 @@ fn describe() {
     describe_counter!(metric::DECISIONS_LATE, "Routing decisions that the deadline cut short");
     describe_counter!(metric::API_REQUESTS, "REST requests answered");
     describe_gauge!(metric::WRITE_QUEUE, "Jobs that wait for the database's writer");
+    describe_counter!(metric::LEGS_LOST, "Legs whose end was never heard of and that the watchdog gave up");
     describe_counter!(metric::LOG_DROPPED, "Log lines that overload or a failing disk dropped");
     // A counter that exists from the start shows its first increase.
     metrics::counter!(metric::LOG_DROPPED).absolute(0);

@@ -1,3 +1,8 @@
-//! The integration tests: one binary, so that they link once.
+//! Every integration test in one binary, so that it links once.
 
+mod architecture;
+mod call_log;
 mod cli;
+mod ingest;
+mod store;
+mod support;

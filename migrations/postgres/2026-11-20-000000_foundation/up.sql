@@ -205,7 +205,7 @@ CREATE TABLE callbacks (
     PRIMARY KEY (application, id)
 );
 CREATE UNIQUE INDEX callbacks_by_key ON callbacks (application, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX callbacks_open ON callbacks (application, extension) WHERE NOT finished;
+CREATE INDEX callbacks_open ON callbacks (application, extension, created_at, id) WHERE NOT finished;
 
 CREATE TABLE record_links (
     application BIGINT NOT NULL,

@@ -1,0 +1,189 @@
+//! `hookflash demo`: the whole product on one command, with a throw-away database and a simulated PBX that makes calls.
+//!
+//! In this order: a folder of its own, the server, the simulator, the application that points at it, the contacts, then the traffic. What
+//! is printed is what a person would want to try first; after that, each leg as it is logged.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::app::Hookflash;
+use crate::config::{DatabaseUrl, Settings};
+use crate::declare::{self, seal};
+use crate::domain::spec::{Application, Contact};
+use crate::domain::time::{Clock, Timestamp};
+use crate::server::{self, Running};
+use crate::simulator::telphin::{Conditions, Config, Directory, Extension, ExtensionType, Method, OauthApp, Queue, Simulator, Traffic};
+use crate::store::calls::LegRow;
+use crate::store::roster::Origin;
+use crate::store::{Durability, StoreError, contacts, log};
+
+const DECLARATION: &str = include_str!("../config/demo.toml");
+/// The bootstrap token of the demo, which listens on loopback only.
+const TOKEN: &str = "demo";
+const CONTACTS: usize = 300;
+
+/// What a person may choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub port: u16,
+    /// Calls a minute of the calls' own time.
+    pub calls_per_minute: f64,
+    /// How many times faster than life the simulated people talk.
+    pub speed: f64,
+    pub seed: u64,
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir().context("a folder for the demo's database")?;
+    let url = format!("sqlite://{}", folder.path().join("demo.db").display());
+    let hookflash = Hookflash::open(settings(url, options.port), Clock::system()).await?;
+    let listener = server::listen(hookflash.settings.server.bind).context("choose another port with --port")?;
+    let running = server::start(hookflash, listener)?;
+    let pbx = simulator(&running, &options).await?;
+    declare_all(&running.hookflash, &pbx).await?;
+    greet(&running, &pbx);
+    let traffic = pbx.traffic(Traffic { per_minute: options.calls_per_minute, seed: options.seed, callers: numbers(40), calls: None });
+    tokio::select! {
+        result = follow(&running.hookflash) => result?,
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    println!("\nThe demo ends; its database goes with it.");
+    traffic.stop();
+    pbx.stop().await;
+    running.stop().await
+}
+
+fn settings(url: String, port: u16) -> Settings {
+    let mut settings = Settings::default();
+    settings.server.bind = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    settings.database.url = DatabaseUrl::new(url);
+    settings.auth.admin_token = Some(SecretString::from(TOKEN));
+    settings.outbound.allow_private = vec![ipnet::IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+    settings
+}
+
+/// The first of the demo's outside numbers are the simulated callers; a contact has each.
+fn numbers(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("+7999555{n:04}")).collect()
+}
+
+async fn simulator(running: &Running, options: &Options) -> anyhow::Result<Simulator> {
+    let hooks = format!("{}/cid/807", running.url());
+    let mut directory = Directory::sample();
+    let template = directory.extensions.iter().find(|e| e.kind == ExtensionType::Phone).cloned().context("the sample has a phone")?;
+    for (id, number, label) in [(700_104, "104", "Dan Oak"), (700_105, "105", "Ida Elm")] {
+        directory.extensions.push(Extension { id, number: number.into(), label: label.into(), ..template.clone() });
+    }
+    let phones: Vec<String> = directory.phones().map(|e| e.number.clone()).collect();
+    directory.queues.insert("200".into(), Queue { phones, ring_all: false, ring_ms: 15_000, max_wait_ms: 60_000 });
+    directory.ask_first("099", format!("{hooks}/getmanager/TLP55522"), Method::Post, "managerExt", "200");
+    let pbx = Simulator::start(Config {
+        directory,
+        apps: vec![OauthApp::trusted("app", "secret")],
+        conditions: Conditions { speed: options.speed, ..Conditions::default() },
+        ..Config::default()
+    })
+    .await?;
+    pbx.subscribe_all(&format!("{hooks}/event/TLP55522"));
+    Ok(pbx)
+}
+
+async fn declare_all(hookflash: &Arc<Hookflash>, pbx: &Simulator) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct File {
+        application: Vec<Application>,
+    }
+    let mut file: File = toml::from_str(DECLARATION).context("config/demo.toml")?;
+    for app in &mut file.application {
+        if let Some(telphin) = &mut app.telphin {
+            telphin["api_url"] = pbx.base_url().into();
+        }
+        seal::seal(&hookflash.vault, app, None).map_err(|problems| anyhow::anyhow!("config/demo.toml: {problems:?}"))?;
+    }
+    let now = hookflash.clock.now();
+    hookflash
+        .db
+        .write(Durability::Full, move |conn| {
+            for app in &file.application {
+                declare::store(conn, None, app, Origin::Apply, now).map_err(|e| StoreError::Refused(format!("config/demo.toml: {e:?}")))?;
+                for (n, contact) in people(app).into_iter().enumerate() {
+                    contacts::put(conn, app.id, None, &contact, Origin::Apply, now.plus_ms(n as i64))?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    hookflash.roster.refresh().await?;
+    Ok(())
+}
+
+fn people(app: &Application) -> Vec<Contact> {
+    let agent = |n: usize| app.agent.get(n % app.agent.len().max(1)).map(|a| a.id.clone());
+    numbers(CONTACTS)
+        .into_iter()
+        .enumerate()
+        .map(|(n, phone)| Contact {
+            name: format!("Client {}", n + 1),
+            phones: vec![phone],
+            owner: agent(n),
+            deputy: agent(n + 1),
+            external_id: None,
+        })
+        .collect()
+}
+
+fn greet(running: &Running, pbx: &Simulator) {
+    let url = running.url();
+    println!(
+        "Hookflash demo: application 807, login TLP55522, five agents, {CONTACTS} contacts, a simulated Telphin at {}\n\n\
+         Who shall take a call from +79995550200? (asked twice, the same call gets the same answer)\n  \
+         curl '{url}/cid/807/getmanager/TLP55522?CallID=demo-1&CallerIDNum=%2B79995550200&CalledExtension=0047*099'\n\n\
+         The call log, as a CRM reads it:\n  \
+         curl -H 'Authorization: Bearer {TOKEN}' '{url}/api/v1/apps/807/legs?limit=5'\n\n\
+         The API: {url}/api/docs     Numbers: {url}/metrics     Ctrl-C ends it.\n\n\
+         Calls as they are logged:",
+        pbx.base_url()
+    );
+}
+
+/// Prints each leg as it comes into the log.
+async fn follow(hookflash: &Hookflash) -> anyhow::Result<()> {
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        tick.tick().await;
+        let now = hookflash.clock.now();
+        let filter = log::Filter::default();
+        let mut rows = hookflash.db.read(move |conn| log::legs(conn, 807, &filter, None, now, 50)).await?;
+        rows.reverse();
+        for row in rows {
+            if seen.insert(row.id()) {
+                println!("{}", line(&row));
+            }
+        }
+    }
+}
+
+fn line(row: &LegRow) -> String {
+    let time = Timestamp(row.started_at).rfc3339();
+    let number = row.number.as_deref().unwrap_or("withheld");
+    let who = match (&row.agent, &row.extension) {
+        (Some(agent), Some(extension)) => format!("{extension} {agent}"),
+        (None, Some(extension)) => extension.clone(),
+        _ => String::new(),
+    };
+    match &row.place {
+        Some(place) => format!("  {}  missed    {number}  lost in {place} after {} s", &time[11..19], row.duration_us / 1_000_000),
+        None => {
+            let arrow = if row.direction == "in" { "→" } else { "←" };
+            format!("  {}  {:<9} {number} {arrow} {who}  talk {} s", &time[11..19], row.status, row.talk_us / 1_000_000)
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Click-to-call: from a click to a ringing phone, once.
+//!
+//! In this order: the request is checked; in one transaction the source is claimed and the row written (the same idempotency key returns
+//! the row that is there); only then the PBX is asked. A refusal fails the row; no clear reply leaves it `accepted` as unclear, and nothing
+//! is ever asked twice. From there on the row follows the call's events.
+
+use std::sync::Arc;
+
+use crate::domain::call_log::project;
+use crate::domain::callback::{CallbackStatus, progress};
+use crate::domain::id;
+use crate::domain::phone;
+use crate::domain::spec::ExtensionType;
+use crate::domain::time::{Clock, Timestamp};
+use crate::gateway::{Gateway, GatewayError};
+use crate::ingest::callback as following;
+use crate::pbx::Pbx;
+use crate::pbx::telphin::api;
+use crate::roster::App;
+use crate::store::callbacks::{self, Callback};
+use crate::store::{Conn, Db, Durability, Result as StoreResult, StoreError, agents, calls, live};
+
+/// How long the source is kept for its call while nothing is heard of it, seconds.
+const CLAIM_S: i64 = 120;
+
+/// A click, as the REST API takes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Click {
+    /// An extension, or an outside number with `on_behalf`.
+    pub src_num: String,
+    pub dst_num: String,
+    pub on_behalf: Option<String>,
+    pub caller_id_name: Option<String>,
+    pub caller_id_number: Option<String>,
+    /// The whole request as JSON: the same idempotency key with another one is an error.
+    pub request: String,
+    pub idempotency_key: Option<String>,
+}
+
+/// Why a click was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("{field}: {reason}")]
+    Invalid { field: &'static str, reason: String },
+    /// The source is busy, or the same call is being placed already.
+    #[error("{0}")]
+    Conflict(String),
+    /// The PBX refused, in its own words; the callback is kept as failed.
+    #[error("{words}")]
+    Pbx { words: String, callback: Box<Callback> },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Places a call. Returns the callback as it stands after the PBX's reply.
+pub async fn place(db: &Db, gateway: &Gateway, clock: &Clock, app: &Arc<App>, click: Click) -> Result<Callback, DialError> {
+    let planned = plan(app, &click, clock.now())?;
+    let callback = match begin(db, clock, app, planned).await? {
+        Begun::New(callback) => callback,
+        Begun::Known(callback) if callback.request == click.request => return Ok(callback),
+        Begun::Known(_) => return Err(DialError::Conflict("this Idempotency-Key was used for another request".into())),
+        Begun::Refused(reason) => return Err(DialError::Conflict(reason)),
+    };
+    let reply = ask(gateway, app, &callback).await;
+    let kept = conclude(db, clock, app, &callback, &reply).await?;
+    match reply {
+        Ok(_) | Err(GatewayError::Unclear(_)) => Ok(kept),
+        Err(error) => Err(DialError::Pbx { words: error.to_string(), callback: Box::new(kept) }),
+    }
+}
+
+/// Checks a click and makes the row that it will be.
+fn plan(app: &App, click: &Click, now: Timestamp) -> Result<Callback, DialError> {
+    let invalid = |field, reason: String| Err(DialError::Invalid { field, reason });
+    let is_phone = |e: &str| app.extension_type(e).is_none_or(|t| t == ExtensionType::Phone);
+    let own = |text: &str| app.with_context(|c| c.numbering.own_extension(text).map(str::to_owned));
+    let outside = phone::is_e164(&click.src_num);
+    let extension = match (own(&click.src_num), &click.on_behalf) {
+        (Some(extension), None) => extension,
+        (Some(_), Some(_)) => return invalid("on_behalf", "is for an outside src_num only".into()),
+        (None, Some(behalf)) if outside => match own(behalf) {
+            Some(extension) => extension,
+            None => return invalid("on_behalf", format!("{behalf:?} is not an extension of this application")),
+        },
+        (None, None) if outside => {
+            return invalid("on_behalf", "an outside src_num needs on_behalf, the extension that places the call".into());
+        }
+        (None, _) => return invalid("src_num", format!("{:?} is not an extension of this application", click.src_num)),
+    };
+    if app.extension_type(&extension).is_none() || !is_phone(&extension) {
+        return invalid("src_num", format!("{extension} is not a phone"));
+    }
+    let dst_num = match own(&click.dst_num) {
+        Some(extension) => extension,
+        None if phone::is_e164(&click.dst_num) => click.dst_num.clone(),
+        None => {
+            return invalid(
+                "dst_num",
+                format!("{:?} cannot be dialled; use a number of the form +79990001122 or an extension", click.dst_num),
+            );
+        }
+    };
+    if dst_num == click.src_num || dst_num == extension {
+        return invalid("dst_num", "is the source itself".into());
+    }
+    // Shown on the agent's phone: the number that is being called (Telphin page, requirement 13).
+    let shown = |given: &Option<String>| given.clone().or_else(|| (!outside).then(|| dst_num.clone()));
+    Ok(Callback {
+        application: app.id(),
+        id: id::fresh(now),
+        idempotency_key: click.idempotency_key.clone(),
+        request: click.request.clone(),
+        src_num: if outside { click.src_num.clone() } else { extension.clone() },
+        extension,
+        caller_id_name: shown(&click.caller_id_name),
+        caller_id_number: shown(&click.caller_id_number),
+        dst_num,
+        status: CallbackStatus::Accepted.as_str().into(),
+        reason: None,
+        unclear: false,
+        finished: false,
+        call_id: None,
+        created_at: now.0,
+        updated_at: now.0,
+    })
+}
+
+enum Begun {
+    New(Callback),
+    Known(Callback),
+    Refused(String),
+}
+
+async fn begin(db: &Db, clock: &Clock, app: &Arc<App>, callback: Callback) -> StoreResult<Begun> {
+    let (app, clock) = (app.clone(), clock.clone());
+    db.write(Durability::Full, move |conn| {
+        let now = clock.now();
+        if let Some(key) = &callback.idempotency_key
+            && let Some(known) = callbacks::by_key(conn, app.id(), key)?
+        {
+            return Ok(Begun::Known(known));
+        }
+        let open = callbacks::open_of(conn, app.id(), &callback.extension)?;
+        if open.iter().any(|c| c.src_num == callback.src_num && c.dst_num == callback.dst_num) {
+            return Ok(Begun::Refused(format!("a call from {} to {} is being placed already", callback.src_num, callback.dst_num)));
+        }
+        // An outside source does not keep the extension that lends its name busy.
+        if callback.src_num == callback.extension
+            && let Some(reason) = busy(conn, &app, &callback, now)?
+        {
+            return Ok(Begun::Refused(reason));
+        }
+        callbacks::insert(conn, &callback)?;
+        Ok(Begun::New(callback.clone()))
+    })
+    .await
+}
+
+/// Claims the source; a reason when it is busy.
+fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> StoreResult<Option<String>> {
+    let extension = &callback.extension;
+    match app.agent_of(extension) {
+        Some(agent) => {
+            let claim = following::claim_name(&callback.id);
+            let won = agents::reserve_source(conn, app.id(), &agent.id, &claim, now, now.plus_s(CLAIM_S))?;
+            Ok((!won).then(|| format!("{} ({extension}) is busy", agent.name)))
+        }
+        None => {
+            let (ringing, talking) = live::count(conn, app.id(), extension)?;
+            Ok((ringing + talking > 0).then(|| format!("{extension} is busy")))
+        }
+    }
+}
+
+/// Asks the PBX; the PBX's call id when it accepted.
+async fn ask(gateway: &Gateway, app: &App, callback: &Callback) -> Result<Option<String>, GatewayError> {
+    let Pbx::Telphin(settings) = &app.pbx;
+    let name = |number: &str| if number.starts_with('+') { number.to_owned() } else { settings.full_name_of(number) };
+    let extension_id = gateway.extension_id(app, &callback.extension).await.map_err(|e| match e {
+        // The list of extensions is only read: whatever went wrong there, no phone has rung.
+        GatewayError::Unclear(words) => GatewayError::Unreachable(words),
+        other => other,
+    })?;
+    let request = api::callback(
+        settings,
+        &api::Callback {
+            extension_id,
+            source: &name(&callback.src_num),
+            destination: &name(&callback.dst_num),
+            caller_id_name: callback.caller_id_name.as_deref(),
+            caller_id_number: callback.caller_id_number.as_deref(),
+        },
+    );
+    let reply = gateway.send(app, request).await?;
+    let accepted: api::CallbackAccepted = reply.json().map_err(|e| GatewayError::Unclear(e.to_string()))?;
+    Ok(accepted.call_id.filter(|c| !c.is_empty()))
+}
+
+/// Writes what the PBX replied, and what the call's events have told meanwhile.
+async fn conclude(
+    db: &Db,
+    clock: &Clock,
+    app: &Arc<App>,
+    callback: &Callback,
+    reply: &Result<Option<String>, GatewayError>,
+) -> StoreResult<Callback> {
+    let (app, clock, id) = (app.clone(), clock.clone(), callback.id.clone());
+    let verdict = match reply {
+        Ok(Some(call)) => Verdict::Call(id::call_id(app.id(), call)),
+        Ok(None) | Err(GatewayError::Unclear(_)) => Verdict::Unclear,
+        Err(error) => Verdict::Failed(error.to_string()),
+    };
+    db.write(Durability::Full, move |conn| {
+        let now = clock.now();
+        // The call first, then the callback: the order in which the fold of an event takes them.
+        let call = match &verdict {
+            Verdict::Call(call) => {
+                calls::ensure(conn, app.id(), call, now)?;
+                calls::lock(conn, app.id(), call)?
+            }
+            _ => None,
+        };
+        let Some(mut callback) = callbacks::get(conn, app.id(), &id)? else { return Err(StoreError::Busy) };
+        if callback.finished {
+            return Ok(callback);
+        }
+        let seen_at = callback.updated_at;
+        match &verdict {
+            Verdict::Call(id) => {
+                callback.call_id = Some(id.clone());
+                let told = call.filter(|c| c.facts.seen.is_some()).map(|c| project(&c.facts, app.pbx.missed_wait_ms()));
+                if let Some((status, reason)) = told.and_then(|call| progress(&call, &callback.extension)) {
+                    following::settle(conn, &app, callback.clone(), id, status, reason, now)?;
+                    return Ok(callbacks::get(conn, app.id(), &callback.id)?.unwrap_or(callback));
+                }
+            }
+            Verdict::Unclear => (callback.unclear, callback.reason) = (true, Some("unclear".into())),
+            Verdict::Failed(words) => fail(conn, &app, &mut callback, words, now)?,
+        }
+        callback.updated_at = now.0.max(seen_at + 1);
+        callbacks::save(conn, &callback, seen_at)?;
+        Ok(callback)
+    })
+    .await
+}
+
+enum Verdict {
+    Call(String),
+    Unclear,
+    Failed(String),
+}
+
+/// Ends a callback that came to nothing, and frees its agent.
+pub fn fail(conn: &mut Conn, app: &App, callback: &mut Callback, reason: &str, now: Timestamp) -> StoreResult<()> {
+    callback.status = CallbackStatus::Failed.as_str().into();
+    callback.reason = Some(reason.to_owned());
+    callback.finished = true;
+    if let Some(agent) = app.agent_of(&callback.extension) {
+        agents::release(conn, app.id(), &agent.id, &following::claim_name(&callback.id), now)?;
+    }
+    Ok(())
+}

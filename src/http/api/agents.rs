@@ -1,0 +1,215 @@
+//! Agents: who they are as declared, and what they do now.
+
+use actix_web::web::Json as Answer;
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::crud;
+use super::view::AgentView;
+use crate::auth::Action;
+use crate::declare::edit;
+use crate::domain::agent::{AgentState, ManualStatus};
+use crate::domain::spec::Agent;
+use crate::domain::time::Timestamp;
+use crate::http::body::Json;
+use crate::http::error::Failure;
+use crate::http::extract::{AppPath, Id};
+use crate::http::query::{Force, Items, Page, Query};
+use crate::ingest::engagement::settle_next;
+use crate::store::{agents, live};
+use crate::text_enum;
+
+pub fn configure(cfg: &mut ServiceConfig) {
+    cfg.service(list).service(create).service(read).service(replace).service(remove).service(set_status).service(end_wrap_up);
+}
+
+text_enum! {
+    /// When a status begins to hold.
+    pub enum When {
+        Now = "now",
+        /// When the work in hand (a call, a claim, wrap-up) ends; at once when there is none.
+        Next = "next",
+    }
+}
+
+/// An agent's choice, or a supervisor's in his name.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewStatus {
+    manual_status: ManualStatus,
+    /// Why: lunch, meeting.
+    reason: Option<String>,
+    /// `now` without it.
+    when: Option<When>,
+}
+
+/// List the agents with their states
+#[utoipa::path(responses((status = 200, body = Items<AgentView>)))]
+#[get("/apps/{app}/agents")]
+async fn list(at: AppPath, Query(page): Query<Page>) -> Result<Answer<Items<AgentView>>, Failure> {
+    let declared = crud::list::<Agent>(&at, &page)?;
+    let ids = declared.items.iter().map(|a| a.id.clone()).collect();
+    Ok(Answer(Items { items: views(&at, ids).await?, next_cursor: declared.next_cursor }))
+}
+
+/// Declare a new agent
+///
+/// Without an `id` he gets one. `manual_status` is the one that he begins with.
+#[utoipa::path(request_body = Agent, responses((status = 201, body = AgentView)))]
+#[post("/apps/{app}/agents")]
+async fn create(request: HttpRequest, at: AppPath, Json(body): Json<Value>) -> Result<HttpResponse, Failure> {
+    let agent = crud::create::<Agent>(&at, body).await?;
+    Ok(crud::created(&request, &agent.id, &written(&at, agent.id.clone()).await?))
+}
+
+/// One agent with his state
+#[utoipa::path(responses((status = 200, body = AgentView)))]
+#[get("/apps/{app}/agents/{id}")]
+async fn read(at: AppPath, id: Id) -> Result<Answer<AgentView>, Failure> {
+    at.must(Action::ReadAgent(&id.0))?;
+    Ok(Answer(view(&at, id.0).await?))
+}
+
+/// Replace one agent's declaration
+///
+/// His present status stays: it has a request of its own.
+#[utoipa::path(request_body = Agent, responses((status = 200, body = AgentView)))]
+#[put("/apps/{app}/agents/{id}")]
+async fn replace(at: AppPath, id: Id, Json(body): Json<Value>) -> Result<Answer<AgentView>, Failure> {
+    let agent = crud::replace::<Agent>(&at, &id.0, body).await?;
+    Ok(Answer(written(&at, agent.id).await?))
+}
+
+/// Delete one agent
+///
+/// Refused while a group, a contact or a token refers to him, unless forced: then those references go, and his tokens are revoked.
+#[utoipa::path(responses((status = 204)))]
+#[delete("/apps/{app}/agents/{id}")]
+async fn remove(at: AppPath, id: Id, Query(query): Query<Force>) -> Result<HttpResponse, Failure> {
+    at.must(Action::WriteSettings)?;
+    let (app, clock) = (at.id(), at.hookflash.clock.clone());
+    at.declare(move |conn| Ok(edit::remove_agent(conn, app, &id.0, query.force, clock.now())?)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Set an agent's manual status
+#[utoipa::path(request_body = NewStatus, responses((status = 200, body = AgentView)))]
+#[put("/apps/{app}/agents/{id}/status")]
+async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<Answer<AgentView>, Failure> {
+    at.must(Action::SetStatus(&id.0))?;
+    if new.reason.as_ref().is_some_and(|r| r.chars().count() > 200) {
+        return Err(Failure::field("reason", "is longer than 200 characters"));
+    }
+    change(&at, &id.0, move |state, now| choose(state, &new, now)).await?;
+    Ok(Answer(view(&at, id.0).await?))
+}
+
+/// End an agent's wrap-up
+///
+/// Without effect when there is none.
+#[utoipa::path(responses((status = 200, body = AgentView)))]
+#[post("/apps/{app}/agents/{id}/wrap-up/done")]
+async fn end_wrap_up(at: AppPath, id: Id) -> Result<Answer<AgentView>, Failure> {
+    at.must(Action::SetStatus(&id.0))?;
+    change(&at, &id.0, |state, now| {
+        state.wrap_until = state.wrap_until.min(now);
+        settle_next(state, now);
+    })
+    .await?;
+    Ok(Answer(view(&at, id.0).await?))
+}
+
+/// Writes a choice into the state. One for now also replaces one that was queued.
+fn choose(state: &mut AgentState, new: &NewStatus, now: Timestamp) {
+    let reason = new.reason.clone().filter(|r| !r.is_empty());
+    match new.when.unwrap_or(When::Now) {
+        When::Next => {
+            state.next_status = Some((new.manual_status, reason));
+            settle_next(state, now);
+        }
+        When::Now => {
+            if state.manual_status != new.manual_status {
+                state.status_since = now;
+            }
+            (state.manual_status, state.manual_reason, state.next_status) = (new.manual_status, reason, None);
+        }
+    }
+}
+
+/// Changes an agent's state under its lock.
+async fn change(at: &AppPath, agent: &str, mut edit: impl FnMut(&mut AgentState, Timestamp) + Send + 'static) -> Result<(), Failure> {
+    let declared: Agent = crud::find(at, agent).cloned()?;
+    let (app, clock) = (at.id(), at.hookflash.clock.clone());
+    at.write(move |conn| {
+        let mut state = agents::lock(conn, app, &declared.id)?.ok_or_else(|| Failure::missing("agent", &declared.id))?;
+        edit(&mut state, clock.now());
+        Ok(agents::save(conn, app, declared.extension.as_deref(), &state)?)
+    })
+    .await
+}
+
+async fn view(at: &AppPath, id: String) -> Result<AgentView, Failure> {
+    crud::find::<Agent>(at, &id)?;
+    written(at, id).await
+}
+
+/// The view of an agent who was there a moment ago.
+async fn written(at: &AppPath, id: String) -> Result<AgentView, Failure> {
+    views(at, vec![id.clone()]).await?.pop().ok_or_else(|| Failure::missing("agent", &id))
+}
+
+/// Agents with their states, in the given order; those who have gone meanwhile are left out.
+async fn views(at: &AppPath, ids: Vec<String>) -> Result<Vec<AgentView>, Failure> {
+    let (id, wanted) = (at.id(), ids.clone());
+    let (states, legs) = at.read(move |conn| Ok((agents::get_many(conn, id, &wanted)?, live::all(conn, id)?))).await?;
+    // The application as it is now: a request that has just declared an agent saw the one before.
+    let app = at.hookflash.roster.app(id).ok_or_else(|| Failure::missing("application", &id.to_string()))?;
+    let now = at.hookflash.clock.now();
+    let view = |id: &String| {
+        let agent = app.agent(id)?;
+        let state = states.iter().find(|s| s.agent == *id);
+        Some(AgentView::new(agent, &app.spec.group, state, &legs, now))
+    };
+    Ok(ids.iter().filter_map(view).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::agent::State;
+
+    fn status(manual_status: ManualStatus, when: When) -> NewStatus {
+        NewStatus { manual_status, reason: Some("lunch".into()), when: Some(when) }
+    }
+
+    #[test]
+    fn a_queued_status_waits_for_the_work_in_hand_and_a_later_choice_for_now_replaces_it() {
+        let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
+        state.talking = 1;
+        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), Timestamp(5));
+        assert_eq!((state.manual_status, state.at(Timestamp(5)).0), (ManualStatus::Available, State::OnCall));
+        choose(&mut state, &status(ManualStatus::Offline, When::Now), Timestamp(6));
+        assert_eq!((state.manual_status, state.next_status.clone(), state.status_since), (ManualStatus::Offline, None, Timestamp(6)));
+        assert_eq!(state.at(Timestamp(6)).0, State::OnCall, "a choice frees nobody from a call");
+    }
+
+    #[test]
+    fn a_next_status_of_a_free_agent_holds_at_once() {
+        let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
+        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), Timestamp(5));
+        assert_eq!(
+            (state.manual_status, state.manual_reason.as_deref(), state.next_status),
+            (ManualStatus::NotAvailable, Some("lunch"), None)
+        );
+    }
+
+    #[test]
+    fn the_same_choice_again_does_not_begin_it_anew() {
+        let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
+        choose(&mut state, &status(ManualStatus::Available, When::Now), Timestamp(5));
+        assert_eq!(state.status_since, Timestamp(0));
+    }
+}

@@ -1,0 +1,36 @@
+//! The REST API, `/api/v1`: one file a resource, each with its own `configure`.
+//!
+//! A handler says who may (`at.must(Action::…)`), reads or writes through the store, and answers with the resource as clients see it.
+//! Whatever is registered here is in the OpenAPI document, and nothing else is.
+
+pub mod agents;
+pub mod apps;
+pub mod calls;
+pub mod contacts;
+pub(crate) mod crud;
+pub mod extensions;
+pub mod filters;
+pub mod groups;
+pub mod health;
+pub mod legs;
+pub mod numbers;
+pub mod queues;
+pub mod tokens;
+pub mod view;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// Every route under `/api/v1`.
+pub fn configure(cfg: &mut ServiceConfig) {
+    cfg.configure(apps::configure)
+        .configure(health::configure)
+        .configure(agents::configure)
+        .configure(groups::configure)
+        .configure(queues::configure)
+        .configure(numbers::configure)
+        .configure(extensions::configure)
+        .configure(contacts::configure)
+        .configure(calls::configure)
+        .configure(legs::configure)
+        .configure(tokens::configure);
+}

@@ -1,0 +1,74 @@
+//! Everything that the server answers over HTTP.
+//!
+//! [`configure`] composes it, so that the server and the tests build the same: components are shared as [`actix_web::web::Data`], each
+//! resource registers itself, errors leave through [`error::Failure`].
+
+pub mod api;
+pub mod body;
+mod cors;
+pub mod error;
+pub mod extract;
+pub mod hooks;
+pub mod openapi;
+pub mod operations;
+pub mod peer;
+pub mod query;
+
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::Hookflash;
+use error::{Failure, FieldError};
+use openapi::{BASE, DOCUMENT};
+
+const DOCS: &str = "/api/docs";
+
+/// Registers every route, with the components that they work with.
+pub fn configure(hookflash: Arc<Hookflash>) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |cfg| {
+        let api = web::scope(BASE)
+            .configure(|cfg| api::configure(&mut ServiceConfig::new(cfg)))
+            .default_service(web::to(unmatched))
+            .wrap(from_fn(strict_query))
+            .wrap(cors::of_applications(hookflash.clone()));
+        cfg.app_data(web::Data::from(hookflash))
+            .route("/cid/{app}/{hook}/{login}", web::route().to(hooks::hook))
+            .route("/healthz", web::get().to(operations::healthz))
+            .route("/readyz", web::get().to(operations::readyz))
+            .route("/metrics", web::get().to(operations::metrics))
+            .service(api)
+            .service(SwaggerUi::new(format!("{DOCS}/{{_:.*}}")).url("/api/openapi.json", DOCUMENT.api.clone()))
+            .service(web::redirect(DOCS, format!("{DOCS}/")))
+            .service(web::redirect("/", DOCS))
+            .service(web::scope("/api").default_service(web::to(unmatched)));
+    }
+}
+
+/// What no route took: the path is not ours, or the method is not one of its.
+async fn unmatched(request: HttpRequest) -> HttpResponse {
+    let methods = request.match_pattern().map(|pattern| DOCUMENT.methods(&pattern)).unwrap_or_default();
+    let failure = if methods.is_empty() { Failure::NotFound("there is nothing here".into()) } else { Failure::MethodNotAllowed(methods) };
+    failure.error_response()
+}
+
+/// Routes without query parameters refuse any, so that a filter that is not understood is never taken for one that holds.
+async fn strict_query(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let pattern = request.match_pattern().unwrap_or_default();
+    if request.query_string().is_empty() || DOCUMENT.takes_query(request.method(), &pattern) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    let refused = match query::pairs(request.request()) {
+        Ok(pairs) => {
+            let unknown = pairs.into_iter().map(|(name, _)| FieldError::new(name, "is not known; there are no query parameters here"));
+            Failure::Malformed("a query parameter is not right".into(), unknown.collect())
+        }
+        Err(failure) => failure,
+    };
+    Ok(request.into_response(refused.error_response()))
+}

@@ -1,0 +1,238 @@
+//! A routing request from question to answer: who shall take this call, now.
+//!
+//! In this order: what the call was told before (a live claim gives the same answer), who is responsible, each step of the chain with its
+//! agents' states as their rows say, then the claim by one compare-and-set. When that loses a race, the states are read again and the next
+//! agent is tried. The decision with all its reasons is recorded behind the answer.
+
+mod reason;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::crm;
+use crate::domain::agent::OfferState;
+use crate::domain::decision::{Candidate, Decision, Outcome};
+use crate::domain::id;
+use crate::domain::phone::Party;
+use crate::domain::time::{Clock, Timestamp};
+use crate::pbx::RoutingRequest;
+use crate::roster::App;
+use crate::routing::{self, Call, Known, Step};
+use crate::store::offers::{self, Offer};
+use crate::store::{Conn, Db, Durability, Result, agents, calls};
+
+/// How often a lookup that lost its agent to another one starts over.
+const ROUNDS: usize = 8;
+
+/// Whether an answer may bind anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A PBX asks: the agent named is claimed for this long, and the decision recorded.
+    Live { claim_s: i64 },
+    /// A person asks what would happen: nothing is claimed or recorded.
+    DryRun,
+}
+
+/// The answer to a routing request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The extension to name; `None`: nobody.
+    pub extension: Option<String>,
+    /// The decision's id: of this one, or of the one whose claim still lives.
+    pub decision_id: String,
+    /// The new decision; `None` when an earlier one was repeated.
+    pub decision: Option<Decision>,
+    /// What the claim is held under; `None`: nobody was claimed.
+    pub claim: Option<(String, String)>,
+}
+
+/// What one read of the store tells.
+struct Picture {
+    /// A live claim of this call.
+    standing: Option<Offer>,
+    known: Known,
+    has_contact: bool,
+    candidates: Vec<Candidate>,
+    eligible: Vec<String>,
+}
+
+pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingRequest, mode: Mode) -> Result<Answer> {
+    let started = Instant::now();
+    let now = clock.now();
+    let caller = app.with_context(|context| context.numbering.read(&request.caller));
+    let call = request.call.as_deref().map(|c| id::call_id(app.id(), c));
+    let mut decision = Decision {
+        id: id::fresh(now),
+        at: now,
+        call: call.clone(),
+        pbx_call_id: request.call.clone(),
+        caller: caller.external().unwrap_or(&request.caller).chars().take(64).collect(),
+        outcome: Outcome::Nobody,
+        agents: Vec::new(),
+        reason: String::new(),
+        candidates: Vec::new(),
+        took_us: 0,
+        late: false,
+    };
+    let Party::External(number) = &caller else {
+        decision.reason = reason::no_client(&caller).into();
+        return Ok(finish(decision, None, None, started));
+    };
+    let claim_name = call.clone().unwrap_or_else(|| decision.id.clone());
+    for _ in 0..ROUNDS {
+        let picture = picture(db, clock, app, call.as_deref(), number).await?;
+        if let Some(offer) = picture.standing {
+            let claim = Some((offer.agent, offer.call_id));
+            return Ok(Answer { extension: Some(offer.extension), decision_id: offer.id, decision: None, claim });
+        }
+        decision.candidates = picture.candidates;
+        let claims = app.spec.routing.only_available;
+        let chosen = match (mode, picture.eligible.first()) {
+            (_, None) => None,
+            (Mode::Live { claim_s }, Some(_)) if claims => {
+                match claim(db, clock, app, &claim_name, &decision.id, picture.eligible, claim_s).await? {
+                    Claimed::New(agent) => Some(agent),
+                    Claimed::Standing(offer) => {
+                        let claim = Some((offer.agent, offer.call_id));
+                        return Ok(Answer { extension: Some(offer.extension), decision_id: offer.id, decision: None, claim });
+                    }
+                    Claimed::Lost => continue,
+                }
+            }
+            (_, Some(agent)) => Some(agent.clone()),
+        };
+        decision.reason = reason::sentence(app, &picture.known, picture.has_contact, chosen.as_deref(), &decision.candidates);
+        let extension = chosen.as_deref().and_then(|a| app.agent(a)).and_then(|a| a.extension.clone());
+        let claimed = matches!(mode, Mode::Live { .. }) && claims;
+        let claim = chosen.clone().filter(|_| claimed).map(|agent| (agent, claim_name));
+        decision.outcome = if chosen.is_some() { Outcome::Agent } else { Outcome::Nobody };
+        decision.agents.extend(chosen);
+        return Ok(finish(decision, extension, claim, started));
+    }
+    decision.reason = "Every agent who was free was taken by another call at the same instant.".into();
+    Ok(finish(decision, None, None, started))
+}
+
+fn finish(mut decision: Decision, extension: Option<String>, claim: Option<(String, String)>, started: Instant) -> Answer {
+    decision.took_us = started.elapsed().as_micros() as i64;
+    Answer { extension, decision_id: decision.id.clone(), decision: Some(decision), claim }
+}
+
+async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, number: &str) -> Result<Picture> {
+    let (app, clock, call, number) = (app.clone(), clock.clone(), call.map(str::to_owned), number.to_owned());
+    db.read_here(move |conn| {
+        let now = clock.now();
+        let offers = match &call {
+            Some(call) if app.spec.routing.only_available => offers::of_call(conn, app.id(), call)?,
+            _ => Vec::new(),
+        };
+        let standing = offers.iter().find(|o| is_standing(o, now)).cloned();
+        let mut picture = Picture { standing, known: Known::default(), has_contact: false, candidates: Vec::new(), eligible: Vec::new() };
+        if picture.standing.is_some() {
+            return Ok(picture);
+        }
+        let tried: BTreeSet<String> = offers.iter().filter(|o| o.state().counts_as_tried()).map(|o| o.agent.clone()).collect();
+        who_is_responsible(conn, &app, &number, now, &mut picture)?;
+        for step in routing::steps(&app.spec, &picture.known) {
+            look_at(conn, &app, step, &Call { caller: &number, tried: &tried, now }, &mut picture)?;
+            if !picture.eligible.is_empty() {
+                break;
+            }
+        }
+        Ok(picture)
+    })
+    .await
+}
+
+/// A claim that still binds: named and waiting, rung, or talking. One that failed has ended.
+fn is_standing(offer: &Offer, now: Timestamp) -> bool {
+    offer.ended_at.is_none() && (offer.state() == OfferState::Accepted || offer.until > now.0)
+}
+
+fn who_is_responsible(conn: &mut Conn, app: &App, number: &str, now: Timestamp, picture: &mut Picture) -> Result<()> {
+    if let Some(found) = crm::responsible(conn, app, number)? {
+        picture.has_contact = true;
+        picture.known = Known { owner: found.owner, deputy: found.deputy, last_agent: None };
+    }
+    if app.spec.routing.responsible.iter().any(|s| s.to() == "last_agent") {
+        let since = now.plus_s(-app.spec.routing.last_agent_days * 86_400);
+        picture.known.last_agent = calls::last_agent(conn, app.id(), number, since)?;
+    }
+    Ok(())
+}
+
+fn look_at(conn: &mut Conn, app: &App, mut step: Step, call: &Call<'_>, picture: &mut Picture) -> Result<()> {
+    // Whoever was refused at an earlier step is refused here for the same reason: once is enough.
+    step.agents.retain(|a| !picture.candidates.iter().any(|c| c.agent == *a));
+    if step.personal && !app.spec.routing.only_available {
+        // The responsible manager is named whatever his state; it is not even read.
+        for agent in step.agents.iter().filter(|a| app.agent(a).is_some_and(|a| a.extension.is_some())) {
+            let reason = "is named whatever his state".to_owned();
+            picture.candidates.push(Candidate { agent: agent.clone(), step: step.name.clone(), eligible: true, reason });
+            picture.eligible.push(agent.clone());
+        }
+        return Ok(());
+    }
+    let states = agents::get_many(conn, app.id(), &step.agents)?;
+    let seen = routing::evaluate(&|id| app.agent(id).cloned(), &step, &states, call);
+    picture.candidates.extend(seen.candidates);
+    picture.eligible.extend(seen.eligible);
+    Ok(())
+}
+
+enum Claimed {
+    New(String),
+    /// Another request for the same call was quicker: its answer holds.
+    Standing(Offer),
+    Lost,
+}
+
+async fn claim(db: &Db, clock: &Clock, app: &Arc<App>, name: &str, decision: &str, eligible: Vec<String>, claim_s: i64) -> Result<Claimed> {
+    let (app, clock, name, decision) = (app.clone(), clock.clone(), name.to_owned(), decision.to_owned());
+    db.write(Durability::Process, move |conn| {
+        let now = clock.now();
+        let of_call = offers::of_call(conn, app.id(), &name)?;
+        if let Some(offer) = of_call.into_iter().find(|o| is_standing(o, now)) {
+            return Ok(Claimed::Standing(offer));
+        }
+        let until = now.plus_s(claim_s);
+        for agent in &eligible {
+            if agents::reserve(conn, app.id(), agent, &name, now, until)? {
+                let extension = app.agent(agent).and_then(|a| a.extension.clone()).unwrap_or_default();
+                offers::insert(
+                    conn,
+                    &Offer {
+                        application: app.id(),
+                        call_id: name.clone(),
+                        id: decision.clone(),
+                        agent: agent.clone(),
+                        extension,
+                        state: OfferState::Pending.as_str().into(),
+                        made_at: now.0,
+                        until: until.0,
+                        ended_at: None,
+                    },
+                )?;
+                return Ok(Claimed::New(agent.clone()));
+            }
+        }
+        Ok(Claimed::Lost)
+    })
+    .await
+}
+
+/// Takes back the claim of an answer that came too late to be given.
+pub async fn withdraw(db: &Db, clock: &Clock, app: i64, agent: String, call: String) -> Result<()> {
+    let clock = clock.clone();
+    db.write(Durability::Process, move |conn| {
+        let now = clock.now();
+        for offer in offers::of_call(conn, app, &call)?.iter().filter(|o| o.agent == agent && o.state() == OfferState::Pending) {
+            if offers::set_state(conn, offer, OfferState::Rescinded, Some(now))? {
+                agents::release(conn, app, &agent, &call, now)?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,79 @@
+//! The watchdog of live legs: the PBX never repeats an event, and a lost hangup must not keep an agent busy for good.
+//!
+//! A leg that rings for two minutes is taken for lost. A leg that talks for ten minutes is asked about at the PBX, then every five minutes:
+//! one that the PBX does not know is taken for lost, and after four hours any is. Each is an alarm, because an event was lost.
+
+use std::sync::Arc;
+
+use metrics::counter;
+
+use crate::app::Hookflash;
+use crate::domain::time::Timestamp;
+use crate::ingest::engagement;
+use crate::pbx::Pbx;
+use crate::pbx::telphin::api;
+use crate::roster::App;
+use crate::store::live::{self, LiveLeg};
+use crate::store::{Conn, Durability, Result, agents};
+use crate::telemetry::metric;
+
+const AT_ONCE: i64 = 100;
+const ASK_AGAIN_S: i64 = 300;
+const LONGEST_S: i64 = 4 * 3_600;
+
+pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
+    let now = server.clock.now();
+    for leg in server.db.read(move |conn| live::due(conn, now, AT_ONCE)).await? {
+        let Some(app) = server.roster.app(leg.application) else { continue };
+        let lost = if !leg.answered {
+            Some("rang for two minutes without an end")
+        } else if now >= Timestamp(leg.since).plus_s(LONGEST_S) {
+            Some("talked for four hours without an end")
+        } else {
+            (is_up(server, &app, &leg).await == Some(false)).then_some("is not known to the PBX any more")
+        };
+        settle(server, app, leg, lost).await?;
+    }
+    Ok(())
+}
+
+async fn settle(server: &Hookflash, app: Arc<App>, leg: LiveLeg, lost: Option<&'static str>) -> Result<()> {
+    let clock = server.clock.clone();
+    let seen = leg.clone();
+    let id = app.id();
+    let freed = server.db.write(Durability::Process, move |conn| {
+        let now = clock.now();
+        if lost.is_none() {
+            live::check_again(conn, &seen, now.plus_s(ASK_AGAIN_S))?;
+            return Ok(false);
+        }
+        let given_up = live::give_up(conn, &seen)?;
+        if given_up {
+            recount(conn, &app, &seen.extension, now)?;
+        }
+        Ok(given_up)
+    });
+    if let (true, Some(reason)) = (freed.await?, lost) {
+        counter!(metric::LEGS_LOST).increment(1);
+        tracing::error!(app = id, call = leg.call_id, leg = leg.leg, extension = leg.extension, "a leg {reason}; its agent is freed");
+    }
+    Ok(())
+}
+
+fn recount(conn: &mut Conn, app: &App, extension: &str, now: Timestamp) -> Result<()> {
+    let Some(agent) = app.agent_of(extension) else { return Ok(()) };
+    let Some(mut state) = agents::lock(conn, app.id(), &agent.id)? else { return Ok(()) };
+    (state.ringing, state.talking) = live::count(conn, app.id(), extension)?;
+    state.engaged_since = now;
+    engagement::settle_next(&mut state, now);
+    agents::save(conn, app.id(), Some(extension), &state)
+}
+
+/// Whether the PBX knows of a call on the extension; `None` when it cannot be asked.
+async fn is_up(server: &Hookflash, app: &App, leg: &LiveLeg) -> Option<bool> {
+    let Pbx::Telphin(settings) = &app.pbx;
+    let id = server.gateway.extension_id(app, &leg.extension).await.ok()?;
+    let reply = server.gateway.send(app, api::current_calls(settings, id)).await.ok()?;
+    let calls: Vec<serde_json::Value> = reply.json().ok()?;
+    Some(!calls.is_empty())
+}

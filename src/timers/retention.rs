@@ -1,0 +1,55 @@
+//! Old rows go, a few at a time, so that nothing else waits for it.
+
+use std::sync::Arc;
+
+use crate::app::Hookflash;
+use crate::domain::id;
+use crate::domain::time::Timestamp;
+use crate::store::{Conn, Durability, Result, calls, decisions, facts, journal, offers};
+
+/// Rows that one transaction deletes.
+const AT_ONCE: i64 = 500;
+/// Transactions of one sweep and kind.
+const ROUNDS: usize = 200;
+
+/// The fact that says how far an application's journal was pruned: what is older cannot be replayed.
+pub fn pruned_before(application: i64) -> String {
+    format!("journal_pruned_before/{application}")
+}
+
+pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
+    let keep = server.settings.retention.clone();
+    let now = server.clock.now();
+    let before = |days: u64| (days > 0).then(|| now.plus_s(-(days as i64) * 86_400));
+    for app in server.roster.snapshot().apps.keys().copied() {
+        if let Some(limit) = before(keep.journal_days) {
+            prune(server, move |conn| prune_journal(conn, app, limit)).await?;
+        }
+        if let Some(limit) = before(keep.decisions_days) {
+            let floor = id::floor(limit);
+            prune(server, move |conn| decisions::prune(conn, app, &floor, AT_ONCE)).await?;
+            prune(server, move |conn| offers::prune(conn, app, limit, AT_ONCE)).await?;
+        }
+        if let Some(limit) = before(keep.calls_days) {
+            prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
+        }
+    }
+    Ok(())
+}
+
+fn prune_journal(conn: &mut Conn, app: i64, limit: Timestamp) -> Result<usize> {
+    let gone = journal::prune(conn, app, limit, AT_ONCE)?;
+    if gone > 0 {
+        facts::set(conn, &pruned_before(app), &limit.micros().to_string())?;
+    }
+    Ok(gone)
+}
+
+async fn prune(server: &Hookflash, work: impl FnMut(&mut Conn) -> Result<usize> + Send + Clone + 'static) -> Result<()> {
+    for _ in 0..ROUNDS {
+        if server.db.write(Durability::Process, work.clone()).await? < AT_ONCE as usize {
+            break;
+        }
+    }
+    Ok(())
+}
