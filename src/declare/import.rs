@@ -1,6 +1,6 @@
 //! Contacts from a CSV table, a million rows of them beside a running server.
 //!
-//! Rows are read one by one and written at most 2,000 in a transaction, so memory stays bounded and nobody waits long for the writer. A row
+//! Rows are read one by one and written at most 1,000 in a transaction, so memory stays bounded and nobody waits long for the writer. A row
 //! that is refused is told with its line and reason, and the others go on. The same table again changes nothing.
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ use crate::store::roster::{self, Origin};
 use crate::store::{Db, StoreError};
 
 /// Rows that one transaction writes.
-const BATCH: usize = 2_000;
+const BATCH: usize = 1_000;
 
 /// A batch that another writer was in the way of is tried so often.
 const TRIES: u32 = 5;

@@ -2,6 +2,8 @@
 //!
 //! The answer is what putting them one by one would give, except that phones may change hands inside the batch whatever its order: what is
 //! stored is read first, who is refused is found in memory, and only then is anything written.
+//!
+//! SQLite is asked row by row: it costs no journey, and `application = ? AND key IN (…)` makes it read all contacts of the application.
 
 use std::collections::HashMap;
 
@@ -11,12 +13,11 @@ use super::{Put, Row, taken};
 use crate::domain::id;
 use crate::domain::spec::Contact;
 use crate::domain::time::Timestamp;
-use crate::on_backend;
 use crate::store::roster::Origin;
 use crate::store::schema::{contact_phones, contacts};
 use crate::store::{Conn, Result, StoreError, from_json};
 
-/// Values in one `IN (…)`; far below what either database takes.
+/// Rows of one insert on PostgreSQL, which takes 65,535 values in a statement.
 const AT_ONCE: usize = 1_000;
 
 /// Adds contacts, or replaces those with the same keys. What became of each, in order; `Err`: why it was refused, and nothing of it is written.
@@ -64,29 +65,40 @@ impl Entry<'_> {
 }
 
 fn by_keys(conn: &mut Conn, application: i64, keys: &[String]) -> Result<HashMap<String, Row>> {
-    let mut found = HashMap::new();
-    for some in keys.chunks(AT_ONCE) {
-        let rows: Vec<Row> = on_backend!(conn, |c| contacts::table
-            .filter(contacts::application.eq(application).and(contacts::key.eq_any(some)))
-            .select(Row::as_select())
-            .load(c))?;
-        found.extend(rows.into_iter().map(|row| (row.key.clone(), row)));
+    let of = || contacts::table.filter(contacts::application.eq(application));
+    let mut found: Vec<Row> = Vec::with_capacity(keys.len());
+    match conn {
+        Conn::Sqlite(c) => {
+            for key in keys {
+                found.extend(of().filter(contacts::key.eq(key)).select(Row::as_select()).get_result(c).optional()?);
+            }
+        }
+        Conn::Postgres(c) => {
+            found = of().filter(contacts::key.eq_any(keys)).select(Row::as_select()).load(c)?;
+        }
     }
-    Ok(found)
+    Ok(found.into_iter().map(|row| (row.key.clone(), row)).collect())
 }
 
 /// Whose the phones are that the batch wants to write, as stored.
 fn owners(conn: &mut Conn, application: i64, batch: &[Entry<'_>]) -> Result<HashMap<String, String>> {
-    let wanted: Vec<&String> = batch.iter().filter(|e| e.is_written()).flat_map(|e| &e.contact.phones).collect();
-    let mut owners = HashMap::new();
-    for some in wanted.chunks(AT_ONCE) {
-        let rows: Vec<(String, String)> = on_backend!(conn, |c| contact_phones::table
-            .filter(contact_phones::application.eq(application).and(contact_phones::phone.eq_any(some.iter().copied())))
-            .select((contact_phones::phone, contact_phones::contact))
-            .load(c))?;
-        owners.extend(rows);
+    let mut wanted: Vec<&String> = batch.iter().filter(|e| e.is_written()).flat_map(|e| &e.contact.phones).collect();
+    wanted.sort_unstable();
+    let columns = (contact_phones::phone, contact_phones::contact);
+    let mut owners: Vec<(String, String)> = Vec::new();
+    match conn {
+        Conn::Sqlite(c) => {
+            for phone in wanted {
+                owners
+                    .extend(contact_phones::table.find((application, phone)).select(columns).get_result::<(String, String)>(c).optional()?);
+            }
+        }
+        Conn::Postgres(c) => {
+            let of = contact_phones::table.filter(contact_phones::application.eq(application));
+            owners = of.filter(contact_phones::phone.eq_any(wanted)).select(columns).load(c)?;
+        }
     }
-    Ok(owners)
+    Ok(owners.into_iter().collect())
 }
 
 /// Refuses whoever wants a phone of another contact. A refused contact keeps its phones, which may refuse more: until nothing changes.
@@ -123,26 +135,29 @@ fn write(conn: &mut Conn, application: i64, batch: &[Entry<'_>]) -> Result<()> {
         old_ids.push(&old.id);
         old_phones.extend(from_json::<Vec<String>>(&old.phones)?);
     }
-    for some in old_phones.chunks(AT_ONCE) {
-        let rows = contact_phones::table.filter(contact_phones::application.eq(application).and(contact_phones::phone.eq_any(some)));
-        on_backend!(conn, |c| diesel::delete(rows).execute(c))?;
+    match conn {
+        Conn::Sqlite(c) => {
+            for phone in &old_phones {
+                diesel::delete(contact_phones::table.find((application, phone))).execute(c)?;
+            }
+            for id in old_ids {
+                diesel::delete(contacts::table.find((application, id))).execute(c)?;
+            }
+        }
+        Conn::Postgres(c) => {
+            let phones = contact_phones::table.filter(contact_phones::application.eq(application));
+            diesel::delete(phones.filter(contact_phones::phone.eq_any(&old_phones))).execute(c)?;
+            let rows = contacts::table.filter(contacts::application.eq(application));
+            diesel::delete(rows.filter(contacts::id.eq_any(old_ids))).execute(c)?;
+        }
     }
-    for some in old_ids.chunks(AT_ONCE) {
-        let rows = contacts::table.filter(contacts::application.eq(application).and(contacts::id.eq_any(some.iter().copied())));
-        on_backend!(conn, |c| diesel::delete(rows).execute(c))?;
-    }
-    let rows: Vec<&Row> = batch.iter().filter(|e| e.is_written()).map(|e| &e.row).collect();
+    let mut rows: Vec<&Row> = batch.iter().filter(|e| e.is_written()).map(|e| &e.row).collect();
     let mut phones: Vec<Phone<'_>> = batch.iter().filter(|e| e.is_written()).flat_map(phones_of).collect();
-    // In the order of the index: SQLite then finds each place beside the last.
+    // In the order of the indexes: SQLite then finds each place beside the last.
+    rows.sort_by_key(|row| &row.key);
     phones.sort_by_key(|p| p.phone);
     phones.dedup_by_key(|p| p.phone);
-    let mut written = 0;
-    for some in chunks(&rows) {
-        written += on_backend!(conn, |c| diesel::insert_into(contacts::table).values(some.to_vec()).on_conflict_do_nothing().execute(c))?;
-    }
-    for some in chunks(&phones) {
-        written += on_backend!(conn, |c| diesel::insert_into(contact_phones::table).values(some).on_conflict_do_nothing().execute(c))?;
-    }
+    let written = insert(conn, &rows, &phones)?;
     // Another node may have written one of them since it was looked for.
     if written < rows.len() + phones.len() {
         return Err(StoreError::Refused("somebody else changes the same contacts at this moment; try again".into()));
@@ -170,10 +185,29 @@ fn phones_of<'a>(entry: &'a Entry<'_>) -> impl Iterator<Item = Phone<'a>> {
     })
 }
 
-/// Every distinct length of an insert is a statement of its own, hence the two sizes.
-fn chunks<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
-    let (whole, rest) = rows.split_at(rows.len() / 64 * 64);
-    whole.chunks(64).chain(rest.chunks(1))
+/// How many rows were written; one that is there already stays as it is. SQLite keeps the statement of one row compiled, and would set a
+/// journal aside for each of several.
+fn insert(conn: &mut Conn, rows: &[&Row], phones: &[Phone<'_>]) -> Result<usize> {
+    let mut written = 0;
+    match conn {
+        Conn::Sqlite(c) => {
+            for row in rows {
+                written += diesel::insert_into(contacts::table).values(*row).on_conflict_do_nothing().execute(c)?;
+            }
+            for phone in phones {
+                written += diesel::insert_into(contact_phones::table).values(phone).on_conflict_do_nothing().execute(c)?;
+            }
+        }
+        Conn::Postgres(c) => {
+            for some in rows.chunks(AT_ONCE) {
+                written += diesel::insert_into(contacts::table).values(some.to_vec()).on_conflict_do_nothing().execute(c)?;
+            }
+            for some in phones.chunks(AT_ONCE) {
+                written += diesel::insert_into(contact_phones::table).values(some).on_conflict_do_nothing().execute(c)?;
+            }
+        }
+    }
+    Ok(written)
 }
 
 #[cfg(test)]

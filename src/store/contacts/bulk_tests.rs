@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::on_backend;
 use crate::store::contacts::{get, list, put, responsible};
 use crate::store::{Db, Durability, Options};
 
