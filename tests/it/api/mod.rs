@@ -1,8 +1,14 @@
 //! The REST API over HTTP.
 
+mod agents;
+mod apps;
+mod calls;
+mod contacts;
 mod declared;
 mod openapi;
 mod protocol;
+mod roles;
+mod tokens;
 
 /// A path of the flower shop's.
 fn shop(path: &str) -> String {
