@@ -102,6 +102,7 @@ impl<'de> Deserializer<'de> for Text {
 /// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// Items in one answer: 1 to 500, 50 without it.
     #[serde(default)]
@@ -134,6 +135,7 @@ fn cursor<K: Serialize>(key: &K) -> String {
 /// Whether to delete what others refer to, with the references.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Force {
     /// Delete it although others refer to it; their references go too.
     #[serde(default)]

@@ -80,7 +80,7 @@ async fn every_sequence_is_logged_once_and_replays_exactly(#[values(Sqlite, Post
 async fn a_missed_call_appears_after_its_wait_and_is_withdrawn_by_later_facts(#[values(Sqlite, Postgres)] backend: Backend) {
     let house = House::open(backend).await;
     let lost = "EventType=hangup&EventTime=1767000031000000&CallID=77AA01&CallStatus=CANCEL&CallFlow=IN&Bridged=no&CallerIDNum=%2B79995550102&CalledDID=74955550100&CalledExtension=0047%2A099%40sip.example&Duration=31000000";
-    house.event(&lost).await;
+    house.event(lost).await;
     let visible = |house: &House| {
         let (db, now) = (house.hookflash.db.clone(), house.clock.now());
         async move { db.read(move |conn| log::legs(conn, 807, &log::Filter::default(), None, now, 10)).await.unwrap() }

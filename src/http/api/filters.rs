@@ -30,6 +30,7 @@ text_enum! {
 /// The parameters other than tags; `S` is the statuses that the list knows.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, bound(deserialize = "S: DeserializeOwned"))]
+#[into_params(parameter_in = Query)]
 pub struct Filters<S: ToSchema> {
     /// Begun at this instant or later: RFC 3339, or a date.
     #[param(value_type = Option<String>, format = DateTime)]
