@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand, ValueEnum};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +13,9 @@ use crate::config::Settings;
 use crate::domain::id;
 use crate::domain::time::Timestamp;
 use crate::store::{Conn, Durability, roster, tokens};
+
+/// What every token begins with, so that a secret scanner and a person know one when they see it.
+const PREFIX: &str = "hf_";
 
 /// Create, list and revoke API tokens
 #[derive(Subcommand)]
@@ -85,7 +90,7 @@ impl Create {
             }
         }
         let now = tools.clock.now();
-        let secret = id::hex(&rand::random::<[u8; 32]>());
+        let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         let role = self.role.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let row = tokens::Token {
             id: id::fresh(now),

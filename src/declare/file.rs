@@ -209,7 +209,7 @@ fn list<T: DeserializeOwned>(table: &mut Value, at: &str, name: &str, problems: 
 
 /// One table. A key that cannot be read is told and taken out, and the rest is read again for what else is wrong with it.
 fn item<T: DeserializeOwned>(mut table: Value, at: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    let mut cut: Vec<String> = Vec::new();
+    let (mut cut, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(&table) {
             Ok(read) => return cut.is_empty().then_some(read),
@@ -217,12 +217,16 @@ fn item<T: DeserializeOwned>(mut table: Value, at: &str, problems: &mut Vec<Prob
         };
         let (path, message) = (error.path().to_string(), error.inner().to_string());
         if let Some(key) = words::missing(&message) {
-            if !cut.iter().any(|c| c == key) {
+            // It is there: unreadable, or misspelt, as was told.
+            let told = cut.iter().any(|c| c == key) || hints.iter().any(|hint| hint.ends_with(&format!(" {key}")));
+            if !told {
                 problems.push(Problem::new(tree::join(&tree::join(at, &path), key), "is missing; it has no default"));
             }
             return None;
         }
-        problems.push(Problem::new(tree::join(at, &path), message));
+        let reason = words::plain(&message);
+        hints.push(reason.clone());
+        problems.push(Problem::new(tree::join(at, &path), reason));
         if cut.len() == MOST_IN_A_TABLE {
             return None;
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::follow::Follow;
 use super::tools::{Failure, Outcome, Tools};
@@ -79,7 +80,8 @@ impl Tail {
             None => self.first_of_last(tools, now).await?,
         };
         let mut follow = Follow::new(start);
-        let mut end = std::pin::pin!(tokio::signal::ctrl_c());
+        // From here on Ctrl-C is ours, also while the first rows are read.
+        let mut interrupt = signal(SignalKind::interrupt())?;
         let mut failing = false;
         loop {
             let (id, from, limit) = (app.id(), follow.from(), follow.limit());
@@ -108,7 +110,7 @@ impl Tail {
             };
             let pause = if caught_up { PAUSE } else { Duration::ZERO };
             tokio::select! {
-                _ = &mut end => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -6,7 +6,7 @@ use hookflash::store::{Conn, Durability, agents};
 use serde_json::{Value, json};
 
 use super::shop;
-use crate::support::{House, START, SHOP, on_both};
+use crate::support::{House, SHOP, START, on_both};
 
 /// Ann is rung by, talks on, and ends a call.
 fn call(event: &str, at: i64, more: &str) -> String {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::shop;
 use crate::support::client::Client;
-use crate::support::{House, START, SHOP, on_both};
+use crate::support::{House, SHOP, START, on_both};
 
 struct Ring {
     call: &'static str,

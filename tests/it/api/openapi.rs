@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use actix_web::http::Method;
 use serde_json::Value;
 
-use crate::support::House;
+use crate::support::{Backend, House};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "delete", "patch"];
 
