@@ -1,6 +1,7 @@
 //! Applications, and their health.
 
-use hookflash::store::contacts;
+use hookflash::domain::spec::PbxKind;
+use hookflash::store::{Conn, Durability, contacts, roster};
 use serde_json::{Value, json};
 
 use super::shop;
@@ -183,6 +184,25 @@ async fn health_tells_what_could_not_be_read_and_what_cannot_be_used() {
         client.put("/api/v1/apps/900", keyed).await.ok();
         let health = client.get("/api/v1/apps/900/health").await.ok();
         assert_eq!((health["status"].as_str(), health["findings"][0]["what"].as_str()), (Some("failing"), Some("declaration")));
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_application_that_cannot_be_used_says_why_and_can_be_mended() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let good = client.get(&shop("")).await.ok();
+        let mut spec = house.app.roster.app(807).expect("the shop").spec.clone();
+        spec.pbx = PbxKind::Exotel;
+        let spoil = move |conn: &mut Conn| roster::put_application(conn, &spec).and_then(|()| roster::bump_revision(conn));
+        house.app.db.write(Durability::Process, spoil).await.expect("written");
+        house.app.roster.refresh().await.expect("read again");
+        client.get(&shop("/agents")).await.refused(409);
+        let health = client.get(&shop("/health")).await.ok();
+        assert!(health["findings"][0]["detail"].as_str().is_some_and(|d| d.contains("exotel")), "{health}");
+        client.put(&shop(""), good.clone()).await.ok();
+        assert_eq!(client.get(&shop("")).await.ok(), good);
     })
     .await;
 }

@@ -182,3 +182,18 @@ async fn a_list_is_read_whole_page_by_page() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn of_many_who_make_the_same_entry_at_once_one_does() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let make = |n: usize| {
+            let (client, body) = (client.clone(), json!({"id": "once", "name": format!("G{n}")}));
+            async move { client.post(&shop("/groups"), body).await.status }
+        };
+        let mut statuses = futures_util::future::join_all((0..8).map(make)).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+    })
+    .await;
+}
