@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::tools::{Failure, Outcome, quiet};
 use crate::config::{Finding, Settings};
+use crate::crm;
 use crate::declare::{InItem, seal};
 use crate::domain::validate;
 use crate::pbx::Pbx;
@@ -107,10 +108,7 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
             let reason = format!("there is no agent {agent:?}, whom a contact names");
             findings.push(finding(&place, "contact", reason, "declare him, or change the contact"));
         }
-        if app.crm.connector != "directory" {
-            let reason = format!("there is no connector {:?}", app.crm.connector);
-            findings.push(finding(&place, "crm.connector", reason, "use directory, the built-in one"));
-        }
+        findings.extend(crm::validate(&app.crm.connector).map(|p| finding(&place, &p.path, p.reason, "declare it with another")));
         let id = app.id;
         for (key, secret) in seal::stored(&app) {
             if let Err(e) = vault.reveal(&secret_context(id, &key), &secret) {

@@ -4,6 +4,7 @@
 //! resource registers itself, errors leave through [`error::Failure`].
 
 pub mod api;
+pub mod audio;
 pub mod body;
 mod cors;
 pub mod error;
@@ -41,6 +42,7 @@ pub fn configure(hookflash: Arc<Hookflash>) -> impl FnOnce(&mut web::ServiceConf
             .route("/cid/{app}/{hook}/{login}", web::route().to(hooks::hook))
             .route("/healthz", web::get().to(operations::healthz))
             .route("/readyz", web::get().to(operations::readyz))
+            .service(audio::link)
             .route("/metrics", web::get().to(operations::metrics))
             .service(api)
             .service(SwaggerUi::new(format!("{DOCS}/{{_:.*}}")).url("/api/openapi.json", DOCUMENT.api.clone()))

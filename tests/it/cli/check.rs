@@ -34,9 +34,12 @@ fn what_is_broken_is_found_with_its_place() {
         house.set("TELPHIN_SECRET", "secret");
         house.set("HOOKFLASH__SERVER__TLS_CERT", "none.pem");
         house.set("HOOKFLASH__SERVER__TLS_KEY", "none.pem");
-        house.write("shop.toml", SAMPLE.replace("connector = \"directory\"", "connector = \"vendor\""));
+        house.write("shop.toml", SAMPLE);
         house.run(&["apply", "shop.toml"]).ok();
         let break_it = |conn: &mut hookflash::store::Conn| {
+            let (mut shop, _) = roster::lock(conn, 807)?.unwrap();
+            shop.crm.connector = "vendor".into();
+            roster::put_application(conn, &shop)?;
             roster::delete_item(conn, 807, Kind::Agent, "bob")?;
             let ann = Agent {
                 id: "ann".into(),
