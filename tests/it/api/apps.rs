@@ -193,11 +193,11 @@ async fn an_application_that_cannot_be_used_says_why_and_can_be_mended() {
     on_both(async |house| {
         let client = house.client().await;
         let good = client.get(&shop("")).await.ok();
-        let mut spec = house.app.roster.app(807).expect("the shop").spec.clone();
+        let mut spec = house.hookflash.roster.app(807).expect("the shop").spec.clone();
         spec.pbx = PbxKind::Exotel;
         let spoil = move |conn: &mut Conn| roster::put_application(conn, &spec).and_then(|()| roster::bump_revision(conn));
-        house.app.db.write(Durability::Process, spoil).await.expect("written");
-        house.app.roster.refresh().await.expect("read again");
+        house.hookflash.db.write(Durability::Process, spoil).await.expect("written");
+        house.hookflash.roster.refresh().await.expect("read again");
         client.get(&shop("/agents")).await.refused(409);
         let health = client.get(&shop("/health")).await.ok();
         assert!(health["findings"][0]["detail"].as_str().is_some_and(|d| d.contains("exotel")), "{health}");
