@@ -7,3 +7,4 @@ mod cli;
 mod ingest;
 mod store;
 mod support;
+mod telphin;
