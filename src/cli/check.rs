@@ -99,7 +99,9 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
         let place = format!("application {}", app.id);
         let items = roster::items(conn, app.id)?;
         roster::fill(&mut app, &items)?;
-        let problems = validate::application(&app).into_iter().chain(Pbx::from_application(&app).err().unwrap_or_default());
+        let mut problems = validate::application(&app);
+        problems.extend(Pbx::from_application(&app).err().unwrap_or_default());
+        problems.extend(crm::validate(&app.crm.connector));
         for problem in problems {
             let key = InItem::find(&app, &problem.path).map_or_else(|| problem.path.clone(), |item| item.path());
             findings.push(finding(&place, &key, problem.reason, "declare it anew with `hookflash apply`"));
@@ -108,7 +110,6 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
             let reason = format!("there is no agent {agent:?}, whom a contact names");
             findings.push(finding(&place, "contact", reason, "declare him, or change the contact"));
         }
-        findings.extend(crm::validate(&app.crm.connector).map(|p| finding(&place, &p.path, p.reason, "declare it with another")));
         let id = app.id;
         for (key, secret) in seal::stored(&app) {
             if let Err(e) = vault.reveal(&secret_context(id, &key), &secret) {

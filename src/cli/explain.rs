@@ -2,30 +2,39 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
+use super::serve::runtime;
 use super::table;
 use super::tools::{Failure, Outcome, Tools};
 use crate::config::Settings;
 use crate::domain::decision::{Decision, Outcome as Decided};
-use crate::domain::id;
 use crate::domain::time::Timestamp;
+use crate::domain::{id, phone};
+use crate::lookup::{self, Mode};
+use crate::pbx::RoutingRequest;
 use crate::roster::{App, Snapshot};
 use crate::store::calls::{self, CallRow};
 use crate::store::{Conn, Result as StoreResult, decisions};
 use crate::telemetry::mask;
 
-/// Explain why a call went where it went
+/// Explain why a call went where it went, or where a call from a number would go now
 ///
-/// Takes the id of a decision (X-Hookflash-Decision of the answer), our id of the call, or the PBX's.
+/// Takes the id of a decision (X-Hookflash-Decision of the answer), our id of the call, or the PBX's; or an application and a number, to
+/// ask what would happen now: that binds nobody.
 #[derive(Args)]
 pub struct Explain {
     /// The decision, or the call
-    call: String,
+    #[arg(required_unless_present = "number", conflicts_with = "number")]
+    call: Option<String>,
     /// Look in this application only
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", required_unless_present = "call")]
     app: Option<i64>,
+    /// A caller's number
+    #[arg(long)]
+    number: Option<String>,
 }
 
 /// What one application knows about what was asked.
@@ -44,11 +53,15 @@ impl Explain {
             None => snapshot.apps.keys().copied().collect(),
         };
         applications.sort_unstable();
-        let found = tools.db.read_blocking(|conn| find(conn, &applications, self.call.trim()))?;
+        let Some(asked) = self.call.as_deref().map(str::trim) else {
+            let app = tools.app(applications[0])?;
+            return would_go(&tools, &app, self.number.as_deref().unwrap_or_default(), out);
+        };
+        let found = tools.db.read_blocking(|conn| find(conn, &applications, asked))?;
         if found.is_empty() {
             let days = settings.retention.decisions_days;
             let kept = if days == 0 { "for ever".into() } else { format!("{days} days") };
-            return Err(Failure::Failed(format!("there is no decision and no call {:?}; decisions are kept {kept}", self.call)));
+            return Err(Failure::Failed(format!("there is no decision and no call {asked:?}; decisions are kept {kept}")));
         }
         for (i, one) in found.iter().enumerate() {
             if i > 0 {
@@ -58,6 +71,20 @@ impl Explain {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Asks the router without binding anybody.
+fn would_go(tools: &Tools, app: &Arc<App>, number: &str, out: &mut dyn Write) -> Outcome {
+    let caller = phone::written(number, app.spec.country.as_deref())
+        .ok_or_else(|| Failure::Failed(format!("{number:?} is no number; write it like +79990001122")))?;
+    let request = RoutingRequest { caller, ..RoutingRequest::default() };
+    let answer = runtime()?.block_on(lookup::decide(&tools.db, &tools.clock, app, &request, Mode::DryRun))?;
+    writeln!(out, "application {} ({})", app.id(), app.spec.name)?;
+    if let Some(decision) = &answer.decision {
+        writeln!(out, "If this number called now:")?;
+        print_trace(decision, Some(app), out)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn find(conn: &mut Conn, applications: &[i64], asked: &str) -> StoreResult<Vec<Found>> {
@@ -107,8 +134,13 @@ fn print_call(call: &CallRow, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  {parties}: {}, begun {}, {end}", call.status, Timestamp(call.started_at).rfc3339())
 }
 
+fn print_decision(decision: &Decision, app: Option<&App>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "decision {} at {}", decision.id, decision.at.rfc3339())?;
+    print_trace(decision, app, out)
+}
+
 /// Writes a decision in sentences, and who was looked at as a table. `app` gives agents their names.
-pub fn print_decision(decision: &Decision, app: Option<&App>, out: &mut dyn Write) -> io::Result<()> {
+fn print_trace(decision: &Decision, app: Option<&App>, out: &mut dyn Write) -> io::Result<()> {
     let name = |id: &str| match app.and_then(|app| app.agent(id)) {
         Some(agent) => format!("{} ({id})", agent.name),
         None => id.to_owned(),
@@ -118,7 +150,6 @@ pub fn print_decision(decision: &Decision, app: Option<&App>, out: &mut dyn Writ
         Decided::Nobody => "nobody was named, and the PBX went on with its next rule".to_owned(),
         Decided::Agent | Decided::List => format!("{} was named", named.join(", then ")),
     };
-    writeln!(out, "decision {} at {}", decision.id, decision.at.rfc3339())?;
     writeln!(
         out,
         "  For the caller {} {answer}.",

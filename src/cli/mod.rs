@@ -30,7 +30,7 @@ use tools::{Failure, Outcome};
 
 /// The server between a company's telephone system (PBX) and its CRM.
 #[derive(Parser)]
-#[command(name = "hookflash", version, about, max_term_width = 100)]
+#[command(name = "hookflash", version, about)]
 struct Cli {
     /// Settings that differ from the defaults, a TOML file; HOOKFLASH__SECTION__KEY variables win over it
     #[arg(long, global = true, value_name = "FILE")]

@@ -3,19 +3,15 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clap::{Args, Subcommand, ValueEnum};
-use sha2::{Digest, Sha256};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret;
 
 use super::tools::{Failure, Outcome, Tools};
+use crate::auth::{self, Issued, Principal, Role};
 use crate::config::Settings;
-use crate::domain::id;
 use crate::domain::time::Timestamp;
 use crate::store::{Conn, Durability, roster, tokens};
-
-/// What every token begins with, so that a secret scanner and a person know one when they see it.
-const PREFIX: &str = "hf_";
 
 /// Create, list and revoke API tokens
 #[derive(Subcommand)]
@@ -28,8 +24,8 @@ pub enum Token {
 /// Create a token and print it, alone; it is never shown again
 #[derive(Args)]
 pub struct Create {
-    /// What its holder may do
-    #[arg(long)]
+    /// What its holder may do: everything; read all and set agents' status; what one agent may; what another system may
+    #[arg(long, value_parser = role())]
     role: Role,
     /// The one application that it is good for
     #[arg(long, value_name = "ID", required_if_eq_any([("role", "integration"), ("role", "agent")]))]
@@ -42,16 +38,8 @@ pub struct Create {
     name: String,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Role {
-    /// Everything
-    Admin,
-    /// Reads all, sets agents' status, sees no secrets
-    Supervisor,
-    /// Own status, own calls, own callbacks
-    Agent,
-    /// Callbacks, calls and recordings of one application
-    Integration,
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.iter().map(|role| role.as_str())).try_map(|word| Role::parse(&word).ok_or("no role"))
 }
 
 /// List tokens, without what is secret
@@ -89,24 +77,13 @@ impl Create {
                 return Err(Failure::Failed(format!("application {} has no agent {agent:?}; declare him first", app.id())));
             }
         }
-        let now = tools.clock.now();
-        let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
-        let role = self.role.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        let row = tokens::Token {
-            id: id::fresh(now),
-            hash: id::hex(&Sha256::digest(secret.as_bytes())),
-            role,
-            application: self.app,
-            agent: self.agent,
-            name: self.name,
-            created_at: now.0,
-            revoked_at: None,
-        };
+        let principal = Principal { name: self.name, role: self.role, application: self.app, agent: self.agent };
+        let Issued { token, secret } = auth::issue(&principal, tools.clock.now());
         tools.db.write_blocking(Durability::Full, move |conn: &mut Conn| {
-            tokens::insert(conn, &row)?;
+            tokens::insert(conn, &token)?;
             roster::bump_revision(conn)
         })?;
-        writeln!(out, "{secret}")?;
+        writeln!(out, "{}", secret.expose_secret())?;
         Ok(ExitCode::SUCCESS)
     }
 }

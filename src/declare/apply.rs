@@ -4,6 +4,7 @@
 //! queues, numbers and extensions replace those of the same ids; others stay, unless they shall be pruned and a file made them; the whole is
 //! validated and the difference written; then the contacts. Mistakes of all applications are gathered, and one is enough to undo everything.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::file::{Declared, Mistake};
@@ -42,10 +43,16 @@ pub struct Change {
 /// Applies what [`super::file::read`] has read.
 pub fn apply(db: &Db, vault: &Arc<Vault>, clock: &Clock, declared: Vec<Declared>, options: Options) -> Result<Vec<Change>, ApplyError> {
     let (vault, clock) = (vault.clone(), clock.clone());
+    // Looking through a large directory takes its time: not while others wait for the writer.
+    let mut stale: HashMap<i64, Vec<(String, String)>> = HashMap::new();
+    for one in declared.iter().filter(|_| options.prune) {
+        stale.insert(one.spec.id, db.read_blocking(|conn| unnamed(conn, &one.spec))?);
+    }
     let applied = attempt(db, move |conn| {
         let (mut changes, mut mistakes) = (Vec::new(), Vec::new());
         for one in &declared {
-            match application(conn, &vault, &one.spec, options.prune, clock.now())? {
+            let stale = stale.get(&one.spec.id).map(Vec::as_slice);
+            match application(conn, &vault, &one.spec, stale, clock.now())? {
                 Ok(differences) => {
                     changes.extend(differences.into_iter().map(|difference| Change { application: one.spec.id, difference }))
                 }
@@ -60,18 +67,26 @@ pub fn apply(db: &Db, vault: &Arc<Vault>, clock: &Clock, declared: Vec<Declared>
 
 type Attempt = Result<Vec<Difference>, Vec<Problem>>;
 
-fn application(conn: &mut Conn, vault: &Vault, declared: &Application, prune: bool, now: Timestamp) -> StoreResult<Attempt> {
+/// `stale`: contacts to be pruned, when that is wanted.
+fn application(
+    conn: &mut Conn,
+    vault: &Vault,
+    declared: &Application,
+    stale: Option<&[(String, String)]>,
+    now: Timestamp,
+) -> StoreResult<Attempt> {
     let stored = roster::lock(conn, declared.id)?;
     let mut whole = declared.clone();
+    seal::leave_none(&mut whole);
     let mut problems = seal::seal(vault, &mut whole, stored.as_ref().map(|(old, _)| old)).err().unwrap_or_default();
     if let Some((old, items)) = &stored {
-        keep(&mut whole, old, items, prune);
+        keep(&mut whole, old, items, stale.is_some());
     }
     if !problems.is_empty() {
         problems.extend(validate::application(&whole));
         return Ok(Err(named(declared, &whole, problems)));
     }
-    let pruned = if prune { prune_contacts(conn, declared)? } else { Vec::new() };
+    let pruned = prune_contacts(conn, declared.id, stale.unwrap_or_default())?;
     let old = stored.as_ref().map(|(old, items)| (old, items.as_slice()));
     let mut differences = match store(conn, old, &whole, Origin::Apply, now) {
         Ok(differences) => differences,
@@ -134,14 +149,20 @@ fn named(declared: &Application, whole: &Application, problems: Vec<Problem>) ->
     problems.into_iter().map(named).collect()
 }
 
-/// Removes the contacts that a file made and this one does not name.
-fn prune_contacts(conn: &mut Conn, declared: &Application) -> StoreResult<Vec<Difference>> {
-    let named: std::collections::HashSet<String> = declared.contact.iter().map(|c| c.key()).collect();
+/// The contacts that a file made and this one does not name: (id, key).
+fn unnamed(conn: &mut Conn, declared: &Application) -> StoreResult<Vec<(String, String)>> {
+    let named: HashSet<String> = declared.contact.iter().map(|c| c.key()).collect();
+    let mut made = contacts::keys(conn, declared.id, Origin::Apply)?;
+    made.retain(|(_, key)| !named.contains(key));
+    Ok(made)
+}
+
+/// Removes contacts, unless somebody else has taken them over since they were read.
+fn prune_contacts(conn: &mut Conn, application: i64, stale: &[(String, String)]) -> StoreResult<Vec<Difference>> {
     let mut removed = Vec::new();
-    for (id, key) in contacts::keys(conn, declared.id, Origin::Apply)? {
-        if !named.contains(&key) {
-            contacts::delete(conn, declared.id, &id)?;
-            removed.push(Difference { verb: "removed", what: "contact", id: shown(&key) });
+    for (id, key) in stale {
+        if contacts::is_made_by(conn, application, id, Origin::Apply)? && contacts::delete(conn, application, id)? {
+            removed.push(Difference { verb: "removed", what: "contact", id: shown(key) });
         }
     }
     Ok(removed)

@@ -176,6 +176,9 @@ fn secrets_are_stored_as_references_or_sealed_and_compared_by_what_they_say() {
     assert_eq!(opened.expose_secret(), "hunter2");
     assert_eq!(house.apply(&text).unwrap(), [""; 0]);
     assert_eq!(house.apply(&text.replace("hunter2", "hunter3")).unwrap(), ["changed application 807"]);
+    assert_eq!(house.apply(HEAD).unwrap(), ["changed application 807"]);
+    let (without, _) = house.stored();
+    assert_eq!((without.key, without.telphin), (None, Some(serde_json::json!({ "client_prefix": "0047" }))));
 }
 
 #[test]

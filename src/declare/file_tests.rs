@@ -133,3 +133,35 @@ proptest! {
         }
     }
 }
+
+/// Every key that a table takes is in the reference, docs/DECLARATIONS.md.
+#[test]
+fn the_reference_names_every_key() {
+    fn keys<T: DeserializeOwned>() -> Vec<String> {
+        let error = serde_json::from_value::<T>(serde_json::json!({ "?": 0 })).err().map(|e| e.to_string()).unwrap_or_default();
+        error.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+    use crate::domain::spec::*;
+    let reference = include_str!("../../docs/DECLARATIONS.md");
+    let all = [
+        keys::<Application>(),
+        keys::<Routing>(),
+        keys::<CrmChoice>(),
+        keys::<Agent>(),
+        keys::<Extension>(),
+        keys::<Group>(),
+        keys::<Queue>(),
+        keys::<Number>(),
+        keys::<Contact>(),
+        keys::<crate::pbx::telphin::Settings>(),
+    ];
+    for keys in all {
+        assert!(keys.len() >= 2, "{keys:?}");
+        for key in keys {
+            let named = reference.contains(&format!("`{key}`"))
+                || reference.contains(&format!("[[application.{key}]]"))
+                || reference.contains(&format!("[application.{key}]"));
+            assert!(named, "{key} is not in docs/DECLARATIONS.md");
+        }
+    }
+}

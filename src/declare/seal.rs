@@ -39,6 +39,15 @@ pub fn seal(vault: &Vault, new: &mut Application, old: Option<&Application>) -> 
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// Makes a declaration whole: a secret that it leaves out is no longer one of the application's. For [`seal`], which comes after.
+pub fn leave_none(new: &mut Application) {
+    for name in names(new.pbx) {
+        if get(new, &name).is_none() && !is_other_than_text(new, &name) {
+            set(new, &name, Some(String::new()));
+        }
+    }
+}
+
 /// The secrets that an application has: each key with what is stored for it.
 pub fn stored(app: &Application) -> Vec<(String, String)> {
     let names = names(app.pbx).into_iter();

@@ -200,6 +200,11 @@ pub fn keys(conn: &mut Conn, application: i64, origin: Origin) -> Result<Vec<(St
         .load(c))?)
 }
 
+/// True when the contact is there and `origin` made it.
+pub fn is_made_by(conn: &mut Conn, application: i64, id: &str, origin: Origin) -> Result<bool> {
+    Ok(find_row(conn, application, id)?.is_some_and(|row| row.origin == origin.as_str()))
+}
+
 /// A contact that an agent is responsible for, if there is one: what a delete of the agent would leave dangling.
 pub fn of_agent(conn: &mut Conn, application: i64, agent: &str) -> Result<Option<String>> {
     Ok(on_backend!(conn, |c| contacts::table

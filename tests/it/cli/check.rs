@@ -37,9 +37,9 @@ fn what_is_broken_is_found_with_its_place() {
         house.write("shop.toml", SAMPLE);
         house.run(&["apply", "shop.toml"]).ok();
         let break_it = |conn: &mut hookflash::store::Conn| {
-            let (mut shop, _) = roster::lock(conn, 807)?.unwrap();
-            shop.crm.connector = "vendor".into();
-            roster::put_application(conn, &shop)?;
+            let mut app = roster::applications(conn)?.remove(0);
+            app.crm.connector = "vendor".into();
+            roster::put_application(conn, &app)?;
             roster::delete_item(conn, 807, Kind::Agent, "bob")?;
             let ann = Agent {
                 id: "ann".into(),
@@ -64,8 +64,8 @@ fn what_is_broken_is_found_with_its_place() {
         assert!(lines[0].starts_with("settings: server.tls_cert: cannot be read: "), "{}", lines[0]);
         assert!(lines[1].starts_with("settings: server.tls_key: cannot be read: "), "{}", lines[1]);
         assert!(lines[2].starts_with("application 807: agent \"ann\".extension: \"1o1\" is no extension"), "{}", lines[2]);
-        assert!(lines[3].starts_with("application 807: contact: there is no agent \"bob\", whom a contact names"), "{}", lines[3]);
-        assert!(lines[4].starts_with("application 807: crm.connector: there is no connector \"vendor\""), "{}", lines[4]);
+        assert!(lines[4].starts_with("application 807: contact: there is no agent \"bob\", whom a contact names"), "{}", lines[4]);
+        assert!(lines[3].starts_with("application 807: crm.connector: there is no connector \"vendor\""), "{}", lines[3]);
         assert_eq!(lines[5], "5 findings");
     }
 }

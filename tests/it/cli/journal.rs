@@ -104,6 +104,28 @@ fn explain_takes_a_decision_our_call_and_the_pbxs() {
 }
 
 #[test]
+fn explain_says_where_a_call_would_go_now_and_binds_nobody() {
+    for shop in Shop::each() {
+        let told = shop.house.run(&["explain", "--app", "807", "--number", "8 (999) 000-11-22"]).ok();
+        assert!(
+            told.starts_with(
+                "application 807 (Flower shop)\nIf this number called now:\n  For the caller ***1122 Ann Lee (ann) was named.\n"
+            ),
+            "{told}"
+        );
+        assert!(told.contains("  Ann Lee (ann)  owner  yes "), "{told}");
+        assert_eq!(shop.db.read_blocking(|conn| hookflash::store::decisions::newest(conn, 807, 9)).unwrap(), []);
+        let states = shop.db.read_blocking(|conn| hookflash::store::agents::all(conn, 807)).unwrap();
+        assert!(states.iter().all(|state| state.claim.is_none()));
+        let told = shop.house.run(&["explain", "--app", "807", "--number", "nobody"]).failed(1);
+        assert_eq!(told, "\"nobody\" is no number; write it like +79990001122\n");
+        shop.house.run(&["explain", "--number", "+79990001122"]).failed(2);
+        shop.house.run(&["explain", CALL, "--app", "807", "--number", "+79990001122"]).failed(2);
+        shop.house.run(&["explain"]).failed(2);
+    }
+}
+
+#[test]
 fn tail_shows_the_last_lines_and_follows_until_it_is_interrupted() {
     for mut shop in Shop::each() {
         shop.call();
