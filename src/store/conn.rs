@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, sqlite};
 use crate::on_backend;
 
 pub enum Conn {
@@ -44,6 +44,7 @@ impl Conn {
         let failed = |e: diesel::ConnectionError| StoreError::Connection(e.to_string());
         match url {
             Url::Sqlite(path) => {
+                sqlite::plan_once();
                 let mut c = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
                 // A page cache of 4 MB a connection: the operating system's cache holds the rest, and memory is judged by our own pages.
                 c.batch_execute(

@@ -20,6 +20,7 @@ pub mod offers;
 pub mod records;
 pub mod roster;
 pub mod schema;
+mod sqlite;
 pub mod tokens;
 mod writer;
 
