@@ -121,14 +121,14 @@ async fn hot_statements(house: &House) -> Vec<String> {
                 application: 807,
                 at: reading.at,
                 digest: reading.digest,
-                received_at: 0,
+                received_at: now.0,
                 hook: "event".into(),
                 call_id: None,
                 content_type: String::new(),
                 raw: form.into_bytes(),
                 error: None,
             };
-            hookflash::ingest::apply(&mut conn, &app, entry, &reading.events, now).unwrap();
+            hookflash::ingest::apply(&mut conn, &app, &entry, &reading.events).unwrap();
         }
         let c = &mut conn;
         contacts::responsible(c, 807, "+79995550101").unwrap();
