@@ -4,8 +4,14 @@
 //! 15 digits is taken as it is; a leading space is a decoded `+`; anything else is parsed for the application's country and accepted only
 //! when the numbering plan says that it is valid. What is none of these is kept in the journal as written and never matched.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, enums::Region};
 use serde::{Deserialize, Serialize};
+
+/// How many judged numbers a thread remembers.
+const REMEMBERED: usize = 1_024;
 
 /// Who is at the other end of a leg.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,10 +80,26 @@ impl Numbering<'_> {
         (!text.is_empty() && (self.is_extension)(text)).then_some(text)
     }
 
+    /// Judging a number by the plan costs more than all the rest of a lookup, and an application's events name the same few public numbers
+    /// again and again: each thread remembers those that it read last.
     fn parsed(&self, digits: &str) -> Option<String> {
-        let with_plus = || valid_e164(&format!("+{digits}"), None);
-        let national = || valid_e164(digits, self.country.and_then(region));
-        if self.code_without_plus { with_plus().or_else(national) } else { national() }
+        thread_local! {
+            static READ: RefCell<HashMap<(String, Option<Region>, bool), Option<String>>> = RefCell::default();
+        }
+        let region = self.country.and_then(region);
+        let key = (digits.to_owned(), region, self.code_without_plus);
+        READ.with_borrow_mut(|read| {
+            if read.len() >= REMEMBERED {
+                read.clear();
+            }
+            read.entry(key)
+                .or_insert_with(|| {
+                    let with_plus = || valid_e164(&format!("+{digits}"), None);
+                    let national = || valid_e164(digits, region);
+                    if self.code_without_plus { with_plus().or_else(national) } else { national() }
+                })
+                .clone()
+        })
     }
 }
 

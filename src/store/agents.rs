@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::prepared::Prepared;
 use super::schema::agent_states;
 use super::{Conn, Result, live};
 use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus};
@@ -113,7 +114,7 @@ pub fn all(conn: &mut Conn, application: i64) -> Result<Vec<AgentState>> {
 /// Writes back an agent that was locked.
 pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &AgentState) -> Result<()> {
     let row = Row::from_state(application, extension, state);
-    on_backend!(conn, |c| diesel::update(agent_states::table.find((application, &row.agent))).set(&row).execute(c))?;
+    on_backend!(conn, |c| Prepared(diesel::update(agent_states::table.find((application, &row.agent))).set(&row)).execute(c))?;
     Ok(())
 }
 
@@ -143,19 +144,21 @@ pub fn remove(conn: &mut Conn, application: i64, agent: &str) -> Result<()> {
 /// The one compare-and-set of the house: claims an agent for a call if, by his row, he can take it at `now`. False: he cannot any more.
 pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
     use agent_states::dsl as a;
-    let n = on_backend!(conn, |c| diesel::update(
-        agent_states::table.find((application, agent)).filter(
-            a::manual_status
-                .eq(ManualStatus::Available.as_str())
-                .and(a::next_status.is_null())
-                .and(a::ringing.eq(0))
-                .and(a::talking.eq(0))
-                .and(a::claim_until.le(now.0))
-                .and(a::wrap_until.le(now.0))
-                .and(a::cool_until.le(now.0))
+    let n = on_backend!(conn, |c| Prepared(
+        diesel::update(
+            agent_states::table.find((application, agent)).filter(
+                a::manual_status
+                    .eq(ManualStatus::Available.as_str())
+                    .and(a::next_status.is_null())
+                    .and(a::ringing.eq(0))
+                    .and(a::talking.eq(0))
+                    .and(a::claim_until.le(now.0))
+                    .and(a::wrap_until.le(now.0))
+                    .and(a::cool_until.le(now.0))
+            )
         )
+        .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0)))
     )
-    .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0)))
     .execute(c))?;
     Ok(n > 0)
 }
@@ -163,10 +166,12 @@ pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
 /// Claims an agent for a call that he places himself: his manual status and wrap-up do not matter, another call does.
 pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
     use agent_states::dsl as a;
-    let n = on_backend!(conn, |c| diesel::update(
-        agent_states::table.find((application, agent)).filter(a::ringing.eq(0).and(a::talking.eq(0)).and(a::claim_until.le(now.0)))
+    let n = on_backend!(conn, |c| Prepared(
+        diesel::update(
+            agent_states::table.find((application, agent)).filter(a::ringing.eq(0).and(a::talking.eq(0)).and(a::claim_until.le(now.0)))
+        )
+        .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0)))
     )
-    .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0)))
     .execute(c))?;
     Ok(n > 0)
 }
@@ -174,9 +179,14 @@ pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str
 /// Ends a claim of `call` on an agent, if it is still that call's.
 pub fn release(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp) -> Result<bool> {
     use agent_states::dsl as a;
-    let n = on_backend!(conn, |c| diesel::update(agent_states::table.find((application, agent)).filter(a::claim_call.eq(call)))
-        .set((a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0)))
-        .execute(c))?;
+    let n = on_backend!(conn, |c| Prepared(
+        diesel::update(agent_states::table.find((application, agent)).filter(a::claim_call.eq(call))).set((
+            a::claim_call.eq(None::<String>),
+            a::claim_until.eq(0),
+            a::engaged_since.eq(now.0)
+        ))
+    )
+    .execute(c))?;
     Ok(n > 0)
 }
 

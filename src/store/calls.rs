@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::prepared::Prepared;
 use super::schema::{calls, legs, live_legs};
 use super::{Conn, Result, from_json, to_json};
 use crate::domain::call::CallFacts;
@@ -146,7 +147,7 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
     );
     let updated = match version {
         0 if !conn.is_postgres() => 0,
-        _ => on_backend!(conn, |c| diesel::update(calls::table.find((application, call))).set(values).execute(c))?,
+        _ => on_backend!(conn, |c| Prepared(diesel::update(calls::table.find((application, call))).set(values)).execute(c))?,
     };
     if updated == 0 {
         on_backend!(conn, |c| diesel::insert_into(calls::table)
@@ -159,11 +160,8 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
 /// Writes a leg's row. The agent stays as resolved when the row was first stored with one.
 pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
     use diesel::upsert::excluded;
-    on_backend!(conn, |c| diesel::insert_into(legs::table)
-        .values(row)
-        .on_conflict((legs::application, legs::call_id, legs::leg))
-        .do_update()
-        .set((
+    on_backend!(conn, |c| Prepared(
+        diesel::insert_into(legs::table).values(row).on_conflict((legs::application, legs::call_id, legs::leg)).do_update().set((
             legs::sub_call_id.eq(excluded(legs::sub_call_id)),
             legs::direction.eq(excluded(legs::direction)),
             legs::status.eq(excluded(legs::status)),
@@ -181,7 +179,8 @@ pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
             legs::record_id.eq(excluded(legs::record_id)),
             legs::logged_at.eq(excluded(legs::logged_at)),
         ))
-        .execute(c))?;
+    )
+    .execute(c))?;
     Ok(())
 }
 

@@ -12,6 +12,8 @@ use crate::on_backend;
 
 /// So many may wait before a lookup waits for the store.
 const CROWDED: usize = 8_192;
+/// Rows of one insert.
+const AT_ONCE: usize = 16;
 
 /// Decisions that were answered and are not yet written.
 #[derive(Default)]
@@ -99,10 +101,13 @@ impl Row {
 
 /// Inserts many; a decision that is there already stays as it is.
 pub fn insert(conn: &mut Conn, rows: &[Row]) -> Result<()> {
-    // SQLite takes 32,766 parameters in a statement; every distinct length of a chunk is a statement of its own, hence the two sizes.
-    let (whole, rest) = rows.split_at(rows.len() / 64 * 64);
-    for chunk in whole.chunks(64).chain(rest.chunks(1)) {
+    // Only an array's length is part of its type, and so of a statement that stays prepared.
+    let (chunks, rest) = rows.as_chunks::<AT_ONCE>();
+    for chunk in chunks {
         on_backend!(conn, |c| diesel::insert_into(decisions::table).values(chunk).on_conflict_do_nothing().execute(c))?;
+    }
+    for row in rest {
+        on_backend!(conn, |c| diesel::insert_into(decisions::table).values(row).on_conflict_do_nothing().execute(c))?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ pub mod live;
 pub mod log;
 pub mod migrate;
 pub mod offers;
+mod prepared;
 pub mod records;
 pub mod roster;
 pub mod schema;
