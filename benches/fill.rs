@@ -55,7 +55,7 @@ pub fn contacts(database: &Path, count: u64) -> anyhow::Result<()> {
 pub fn calls(database: &Path, count: u64) -> anyhow::Result<()> {
     let mut conn = open(database)?;
     let have = rows(&mut conn, "calls")? as u64;
-    anyhow::ensure!(have > 0 && count % have == 0, "{count} calls cannot be copies of {have}");
+    anyhow::ensure!(have > 0 && count.is_multiple_of(have), "{count} calls cannot be copies of {have}");
     let copies = count / have;
     let spread = u64::from(u32::MAX) / count;
     conn.batch_execute(&format!(

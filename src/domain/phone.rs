@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// How many judged numbers a thread remembers.
 const REMEMBERED: usize = 1_024;
 
+/// A number as written, with what it is judged by.
+type Written = (String, Option<Region>, bool);
+
 /// Who is at the other end of a leg.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Party {
@@ -84,7 +87,7 @@ impl Numbering<'_> {
     /// again and again: each thread remembers those that it read last.
     fn parsed(&self, digits: &str) -> Option<String> {
         thread_local! {
-            static READ: RefCell<HashMap<(String, Option<Region>, bool), Option<String>>> = RefCell::default();
+            static READ: RefCell<HashMap<Written, Option<String>>> = RefCell::default();
         }
         let region = self.country.and_then(region);
         let key = (digits.to_owned(), region, self.code_without_plus);
