@@ -29,8 +29,8 @@ impl Call {
         let _ = write!(
             out,
             "GET /cid/{}/getmanager/{}?EventType=call_interactive&CallID={id:032x}&CallerIDNum=%2B{caller}&CallerIDName=%2B{caller}\
-             &CalledDID=15550000000&CalledExtension=0047%2A099&CalledExtensionID=700099&CallStatus=ANSWER&CallFlow=IN\
-             &CalledNumber=15550000000&CallAPIID=3584700001%3A{id:032x} HTTP/1.1\r\nHost: bench\r\n\r\n",
+             &CalledDID=74955550100&CalledExtension=0047%2A099&CalledExtensionID=700099&CallStatus=ANSWER&CallFlow=IN\
+             &CalledNumber=74955550100&CallAPIID=3584700001%3A{id:032x} HTTP/1.1\r\nHost: bench\r\n\r\n",
             site.application,
             site.login,
             id = self.id,
@@ -61,7 +61,7 @@ impl Call {
         let bridged = if bridged { "yes" } else { "no" };
         let _ = write!(
             body,
-            "&CallStatus=ANSWER&CalledNumber=15550000000&CalledExtension=0047%2A099%40sip.example&CalledExtensionID=700099\
+            "&CallStatus=ANSWER&CalledNumber=74955550100&CalledExtension=0047%2A099%40sip.example&CalledExtensionID=700099\
              &Duration=63000000&Bridged={bridged}"
         );
         post(site, &body, out);
@@ -73,7 +73,7 @@ impl Call {
         let _ = write!(
             body,
             "EventType={kind}&EventTime={now}&CallID={id:032x}&CallFlow=IN&CallerIDNum=%2B{caller}&CallerIDName=%2B{caller}\
-             &CalledDID=15550000000&CallAPIID=3584700001-{id:032x}",
+             &CalledDID=74955550100&CallAPIID=3584700001-{id:032x}",
             id = self.id,
             caller = &stage::phone(self.contact)[1..],
         );

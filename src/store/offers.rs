@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::prepared::Prepared;
+use super::prepared::update;
 use super::schema::offers;
 use super::{Conn, Result};
 use crate::domain::agent::OfferState;
@@ -56,16 +56,14 @@ pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
 
 /// Moves an offer on, to its end when `ended` says when; false when somebody else moved it first.
 pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, ended: Option<Timestamp>) -> Result<bool> {
-    let n = on_backend!(conn, |c| Prepared(
-        diesel::update(
-            offers::table
-                .find((offer.application, &offer.call_id, &offer.id))
-                .filter(offers::state.eq(&offer.state).and(offers::ended_at.is_null()))
-        )
-        .set((offers::state.eq(state.as_str()), offers::ended_at.eq(ended.map(|t| t.0))))
-    )
-    .execute(c))?;
-    Ok(n > 0)
+    let as_seen = offers::application
+        .eq(offer.application)
+        .and(offers::call_id.eq(&offer.call_id))
+        .and(offers::id.eq(&offer.id))
+        .and(offers::state.eq(&offer.state))
+        .and(offers::ended_at.is_null());
+    let news = (offers::state.eq(state.as_str()), offers::ended_at.eq(ended.map(|t| t.0)));
+    Ok(on_backend!(conn, |c| update(offers::table, as_seen, news).execute(c))? > 0)
 }
 
 /// Pending offers whose time is over.
