@@ -79,7 +79,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = Settings::load(cli.config.as_deref(), std::env::vars_os())
         .map_err(Failure::from)
-        .and_then(|settings| cli.command.run(settings, &mut io::stdout().lock()));
+        // Not locked: a server's log is written to the same output by another thread.
+        .and_then(|settings| cli.command.run(settings, &mut io::stdout()));
     match result {
         Ok(code) => code,
         // Whoever read our output has seen enough.
