@@ -2,7 +2,8 @@
 //!
 //! What it promises: an event that was acknowledged is on the disk and applied, once, and whoever asks afterwards sees its effect. In one
 //! transaction: the journal row (the same event again ends here), the fold of the call and its legs, the agents and offers concerned, the
-//! callback concerned. An event that cannot be read, or whose fold fails, keeps its raw row with the reason.
+//! callback concerned. An event that cannot be read keeps its raw row with the reason; so does one whose fold fails, in a transaction of its
+//! own, since the first is undone as a whole.
 
 pub mod callback;
 pub mod engagement;
@@ -59,13 +60,23 @@ pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock
     let name = first.map(|e| e.what.name());
     // A login that comes twice in a day is twice news: without a time of its own, an event of an agent is told apart by ours.
     let stamp = kind == HookKind::AgentEvent && reason.is_none();
-    let (app, clock) = (app.clone(), clock.clone());
-    let applied = db.write(Durability::Full, move |conn| {
-        let now = clock.now();
-        let entry = Entry { at: if stamp { now.0 } else { entry.at }, ..entry.clone() };
-        apply(conn, &app, entry, &events, now)
-    });
-    let applied = applied.await?;
+    let write = {
+        let (app, clock, entry) = (app.clone(), clock.clone(), entry.clone());
+        db.write(Durability::Full, move |conn| {
+            let now = clock.now();
+            apply(conn, &app, arrived(&entry, stamp, now), &events, now)
+        })
+    };
+    let applied = match write.await {
+        // Its own fault: keep it and say why. The database's fault: the PBX is told.
+        Err(StoreError::Refused(reason) | StoreError::Unreadable(reason)) => {
+            tracing::error!(app = app.id(), reason, "an event could not be applied; its journal row has the reason");
+            let (clock, kept) = (clock.clone(), Entry { error: Some(reason.clone()), ..entry });
+            db.write(Durability::Full, move |conn| journal::insert(conn, &arrived(&kept, stamp, clock.now()))).await?;
+            Accepted::Unreadable(reason)
+        }
+        other => other?,
+    };
     let accepted = match reason {
         Some(reason) => Accepted::Unreadable(reason),
         None => applied,
@@ -73,31 +84,23 @@ pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock
     Ok(Delivery { accepted, call, leg, kind: name })
 }
 
-/// The part inside the transaction. The arrival time is taken here, by the one who writes, so that it follows the order of the commits.
-pub fn apply(conn: &mut Conn, app: &App, mut entry: Entry, events: &[CallEvent], now: Timestamp) -> Result<Accepted> {
-    entry.received_at = now.0;
+/// An entry as it is stored: the arrival time is taken by the one who writes, so that it follows the order of the commits.
+fn arrived(entry: &Entry, stamp: bool, now: Timestamp) -> Entry {
+    Entry { at: if stamp { now.0 } else { entry.at }, received_at: now.0, ..entry.clone() }
+}
+
+/// The part inside the transaction.
+///
+/// # Errors
+/// The fold failed: everything here must be undone.
+pub fn apply(conn: &mut Conn, app: &App, entry: Entry, events: &[CallEvent], now: Timestamp) -> Result<Accepted> {
     if !journal::insert(conn, &entry)? {
         return Ok(Accepted::Duplicate);
     }
-    if events.is_empty() {
-        return Ok(Accepted::Applied);
+    for event in events {
+        fold::event(conn, app, event, now)?;
     }
-    let folded = conn.savepoint(|conn| {
-        for event in events {
-            fold::event(conn, app, event, now)?;
-        }
-        Ok(())
-    });
-    match folded {
-        Ok(()) => Ok(Accepted::Applied),
-        // Its own fault: keep it and say why. The database's fault: the whole job fails and the PBX is told.
-        Err(StoreError::Refused(reason) | StoreError::Unreadable(reason)) => {
-            tracing::error!(app = app.id(), reason, "an event could not be applied; its journal row has the reason");
-            journal::set_error(conn, &entry, &reason)?;
-            Ok(Accepted::Unreadable(reason))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(Accepted::Applied)
 }
 
 fn entry(app: &App, raw: Raw<'_>, reading: &Reading, error: Option<String>) -> Entry {
