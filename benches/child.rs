@@ -98,6 +98,15 @@ impl Child {
         bail!("{role} was not ready within a minute")
     }
 
+    /// Processor time that it has used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
+        // utime and stime, in the kernel's ticks of 10 ms.
+        let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<_, _>>()?;
+        Ok(Duration::from_millis(10 * ticks))
+    }
+
     /// Anonymous resident memory, MB.
     pub fn anonymous_mb(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;

@@ -29,6 +29,8 @@ pub trait Script {
 pub struct Measured {
     pub count: u64,
     pub elapsed: Duration,
+    /// With the warm-up and with what was in hand when the time was over.
+    pub total: u64,
 }
 
 impl Measured {
@@ -61,14 +63,14 @@ pub fn run<S: Script + 'static>(address: SocketAddr, scripts: Vec<S>, warm_up: D
         tokio::time::sleep(warm_up).await;
         let (before, started) = (count.get(), Instant::now());
         let ended = tokio::time::timeout(lasts, async { while connections.join_next().await.is_some() {} }).await;
-        let measured = Measured { count: count.get() - before, elapsed: started.elapsed() };
+        let (counted, elapsed) = (count.get() - before, started.elapsed());
         pausing.set(true);
         if ended.is_err() {
             while connections.join_next().await.is_some() {}
         }
         match wrong.take() {
             Some(error) => bail!(error),
-            None => Ok(measured),
+            None => Ok(Measured { count: counted, elapsed, total: count.get() }),
         }
     })
 }

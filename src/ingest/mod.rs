@@ -83,6 +83,9 @@ pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock
 }
 
 /// The part inside the transaction. The arrival time is taken by the one who writes, so that it follows the order of the commits.
+///
+/// # Errors
+/// The fold failed: everything here must be undone.
 pub fn apply(conn: &mut Conn, app: &App, entry: &Entry, events: &[CallEvent]) -> Result<Accepted> {
     if !journal::insert(conn, entry)? {
         return Ok(Accepted::Duplicate);

@@ -69,18 +69,6 @@ impl Conn {
         matches!(self, Conn::Postgres(_))
     }
 
-    /// Runs `work` in a savepoint of the transaction in hand: an error undoes what it did and nothing else.
-    pub fn savepoint<T>(&mut self, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        self.execute("SAVEPOINT job")?;
-        match work(self) {
-            Ok(value) => self.execute("RELEASE SAVEPOINT job").map(|()| value),
-            Err(error) => {
-                self.execute("ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job")?;
-                Err(error)
-            }
-        }
-    }
-
     /// Runs `work` in a transaction of its own; a transaction that lost against another is run again.
     pub fn transaction<T>(&mut self, durable: bool, work: &mut dyn FnMut(&mut Conn) -> Result<T>) -> Result<T> {
         let begin = match self {

@@ -32,13 +32,6 @@ pub fn insert(conn: &mut Conn, entry: &Entry) -> Result<bool> {
     Ok(added > 0)
 }
 
-/// Keeps why an entry could not be applied.
-pub fn set_error(conn: &mut Conn, entry: &Entry, error: &str) -> Result<()> {
-    let key = (entry.application, entry.at, entry.digest);
-    on_backend!(conn, |c| diesel::update(journal::table.find(key)).set(journal::error.eq(error)).execute(c))?;
-    Ok(())
-}
-
 /// The entries of calls whose id lies in `from..to`, oldest first.
 pub fn of_calls(conn: &mut Conn, application: i64, from: &str, to: &str) -> Result<Vec<Entry>> {
     Ok(on_backend!(conn, |c| journal::table

@@ -1,7 +1,8 @@
-//! The one writer of SQLite: a thread that takes what waits, runs each job in a savepoint, commits once, and then answers all of them.
+//! The one writer of SQLite: a thread that takes what waits, runs it in one transaction, commits once, and then answers all of it.
 //!
-//! Waiting for the disk is what a commit costs, so jobs that arrive meanwhile share the next one. A job that fails rolls back to its own
-//! savepoint; a commit that fails fails all of its jobs, and nothing of them is kept.
+//! Waiting for the disk is what a commit costs, so jobs that arrive meanwhile share the next one. Jobs run without savepoints, which cost as
+//! much as the jobs do; when one fails, all is rolled back and the batch runs again with a savepoint each, so that the failed one leaves
+//! nothing and the others stand. A commit that fails fails all of its jobs, and nothing of them is kept.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::decisions::Behind;
+use super::decisions::{self, Behind};
 use super::{Conn, Result, StoreError};
 
 /// How sure a commit must be before the job is answered.
@@ -93,24 +94,52 @@ pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, behind: Arc<B
     stopped.store(true, Ordering::SeqCst);
 }
 
+/// Whether a failed job takes the whole batch with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Savepoints {
+    None,
+    Each,
+}
+
 fn commit(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind) -> Result<()> {
     let rows = behind.take();
-    conn.execute("BEGIN IMMEDIATE")?;
-    let work = (|| {
-        for job in batch.iter_mut() {
-            conn.execute("SAVEPOINT job")?;
-            let kept = job.run(conn);
-            conn.execute(if kept { "RELEASE SAVEPOINT job" } else { "ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job" })?;
-        }
-        if !rows.is_empty() {
-            super::decisions::insert(conn, &rows)?;
-        }
-        conn.execute("COMMIT")
-    })();
-    if let Err(error) = work {
-        let _ = conn.execute("ROLLBACK");
+    let committed = match attempt(conn, batch, &rows, Savepoints::None) {
+        Ok(false) => attempt(conn, batch, &rows, Savepoints::Each).map(|_| ()),
+        other => other.map(|_| ()),
+    };
+    if committed.is_err() {
         behind.put_back(rows);
-        return Err(error);
     }
-    Ok(())
+    committed
+}
+
+/// Runs and commits the batch; false when a job failed that had no savepoint, and nothing was kept.
+fn attempt(conn: &mut Conn, batch: &mut [Box<dyn Job>], rows: &[decisions::Row], savepoints: Savepoints) -> Result<bool> {
+    conn.execute("BEGIN IMMEDIATE")?;
+    let result = run_all(conn, batch, savepoints).and_then(|whole| {
+        if whole {
+            decisions::insert(conn, rows)?;
+            conn.execute("COMMIT")?;
+        }
+        Ok(whole)
+    });
+    if !matches!(result, Ok(true)) {
+        let _ = conn.execute("ROLLBACK");
+    }
+    result
+}
+
+fn run_all(conn: &mut Conn, batch: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<bool> {
+    for job in batch {
+        if savepoints == Savepoints::None {
+            if !job.run(conn) {
+                return Ok(false);
+            }
+            continue;
+        }
+        conn.execute("SAVEPOINT job")?;
+        let kept = job.run(conn);
+        conn.execute(if kept { "RELEASE SAVEPOINT job" } else { "ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job" })?;
+    }
+    Ok(true)
 }
