@@ -75,7 +75,8 @@ impl Db {
         let sqlite = matches!(url, Url::Sqlite(_));
         let pool = r2d2::Pool::builder()
             .max_size(size)
-            .min_idle(Some(if sqlite { 0 } else { 1 }))
+            // Connections are made when they are asked for: none is being made in the background when the process ends.
+            .min_idle(Some(0))
             // On PostgreSQL a connection may have died while it lay idle; a SQLite file has no line to drop.
             .test_on_check_out(!sqlite)
             .connection_timeout(Duration::from_secs(5))
