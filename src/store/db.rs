@@ -69,6 +69,9 @@ impl Db {
     pub fn open(options: &Options) -> Result<Db> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let url = Url::parse(&options.url).map_err(StoreError::Refused)?;
+        if let Url::Sqlite(path) = &url {
+            migrate::make_private(path)?;
+        }
         let mut first = Conn::open(&url)?;
         migrate::run(&mut first, &url)?;
         let size = options.pool_size.max(2);
@@ -245,6 +248,14 @@ impl Db {
         };
         if let Err(error) = result {
             tracing::warn!(%error, "decisions wait to be recorded");
+        }
+    }
+
+    /// Jobs that wait for the writer.
+    pub fn waiting_writes(&self) -> usize {
+        match &self.0.lane {
+            Lane::Thread { jobs, .. } => jobs.max_capacity() - jobs.capacity(),
+            Lane::Pool { permits } => (self.0.pool.max_size() as usize - 1).saturating_sub(permits.available_permits()),
         }
     }
 
