@@ -12,6 +12,7 @@ pub mod extract;
 pub mod hooks;
 pub mod openapi;
 pub mod operations;
+mod payload;
 pub mod peer;
 pub mod query;
 
