@@ -77,9 +77,9 @@ impl Command {
 pub fn main() -> ExitCode {
     // Usage errors and --help end the process here, with status 2 and 0.
     let cli = Cli::parse();
+    // Not locked: the log of a server goes to standard output too, from a thread of its own.
     let result = Settings::load(cli.config.as_deref(), std::env::vars_os())
         .map_err(Failure::from)
-        // Not locked: a server's log is written to the same output by another thread.
         .and_then(|settings| cli.command.run(settings, &mut io::stdout()));
     match result {
         Ok(code) => code,

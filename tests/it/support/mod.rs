@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod hooks;
+pub mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
