@@ -34,6 +34,9 @@ impl Party {
     }
 }
 
+/// What is longer (in bytes) names no extension of any PBX.
+pub const LONGEST_EXTENSION: usize = 64;
+
 /// What an application's numbers are read against.
 pub struct Numbering<'a> {
     /// Two-letter region for numbers written without `+`.
@@ -69,7 +72,7 @@ impl Numbering<'_> {
     pub fn own_extension<'t>(&self, text: &'t str) -> Option<&'t str> {
         if let Some((before, short)) = text.rsplit_once('*') {
             let prefix = before.rsplit('*').next().unwrap_or_default();
-            return (self.prefix == Some(prefix) && !short.is_empty()).then_some(short);
+            return (self.prefix == Some(prefix) && (1..=LONGEST_EXTENSION).contains(&short.len())).then_some(short);
         }
         (!text.is_empty() && (self.is_extension)(text)).then_some(text)
     }

@@ -11,6 +11,7 @@ pub mod extract;
 pub mod hooks;
 pub mod openapi;
 pub mod operations;
+mod payload;
 pub mod peer;
 pub mod query;
 
@@ -59,6 +60,11 @@ async fn unmatched(request: HttpRequest) -> HttpResponse {
 
 /// Routes without query parameters refuse any, so that a filter that is not understood is never taken for one that holds.
 async fn strict_query(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    // Nothing has such a name, and not every database can be asked for it.
+    if request.path().contains("%00") {
+        let nothing = Failure::NotFound("there is nothing here".into());
+        return Ok(request.into_response(nothing.error_response()));
+    }
     let pattern = request.match_pattern().unwrap_or_default();
     if request.query_string().is_empty() || DOCUMENT.takes_query(request.method(), &pattern) {
         return Ok(next.call(request).await?.map_into_boxed_body());

@@ -13,7 +13,7 @@ use serde::de::{DeserializeOwned, Error as _, value::MapDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::named;
+use super::body::{ZERO_BYTE, named};
 use super::error::Failure;
 use crate::domain::phone;
 use crate::domain::time::Timestamp;
@@ -32,7 +32,12 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
 /// The parameters as written, decoded.
 pub fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Failure> {
-    serde_urlencoded::from_str(request.query_string()).map_err(|e| Failure::Malformed(format!("the query cannot be read: {e}"), Vec::new()))
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string())
+        .map_err(|e| Failure::Malformed(format!("the query cannot be read: {e}"), Vec::new()))?;
+    match pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        Some((name, _)) => Err(Failure::parameter(name.clone(), ZERO_BYTE)),
+        None => Ok(pairs),
+    }
 }
 
 /// Reads parameters as a `T`; an error names the parameter.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::domain::event::CallEvent;
 use crate::domain::id;
 use crate::domain::time::{Clock, Timestamp};
-use crate::pbx::{HookKind, Raw, Reading};
+use crate::pbx::{HookKind, Raw, Reading, Unreadable};
 use crate::roster::App;
 use crate::store::journal::{self, Entry};
 use crate::store::{Conn, Db, Durability, Result, StoreError};
@@ -45,7 +45,26 @@ pub struct Delivery {
 /// # Errors
 /// The store could not keep it: the PBX must not be told that it was.
 pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock: &Clock) -> Result<Delivery> {
-    let (reading, reason) = match app.with_context(|context| app.pbx.events(raw, context)) {
+    keep(db, app, raw, kind, clock, app.with_context(|context| app.pbx.events(raw, context))).await
+}
+
+/// Keeps a delivery that did not come as it must, as far as it came, with the reason.
+///
+/// # Errors
+/// As [`accept`].
+pub async fn refuse(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock: &Clock, reason: &str) -> Result<Delivery> {
+    keep(db, app, raw, kind, clock, Err(Unreadable(reason.to_owned()))).await
+}
+
+async fn keep(
+    db: &Db,
+    app: &Arc<App>,
+    raw: Raw<'_>,
+    kind: HookKind,
+    clock: &Clock,
+    reading: std::result::Result<Reading, Unreadable>,
+) -> Result<Delivery> {
+    let (reading, reason) = match reading {
         Ok(reading) => (reading, None),
         Err(unreadable) => {
             let digest = id::digest(&[raw.hook.as_bytes(), raw.query.as_bytes(), raw.body]);
@@ -77,7 +96,8 @@ pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock
 pub fn apply(conn: &mut Conn, app: &App, mut entry: Entry, events: &[CallEvent], now: Timestamp) -> Result<Accepted> {
     entry.received_at = now.0;
     if !journal::insert(conn, &entry)? {
-        return Ok(Accepted::Duplicate);
+        // What could not be applied is not there, however often it is sent.
+        return Ok(journal::error_of(conn, &entry)?.map_or(Accepted::Duplicate, Accepted::Unreadable));
     }
     if events.is_empty() {
         return Ok(Accepted::Applied);
@@ -120,10 +140,14 @@ fn entry(app: &App, raw: Raw<'_>, reading: &Reading, error: Option<String>) -> E
 
 /// The query without the hook's secret, which the journal must not hold.
 fn without_key(query: &str) -> String {
-    if !query.contains("key=") {
-        return query.to_owned();
-    }
-    query.split('&').filter(|pair| !pair.starts_with("key=")).collect::<Vec<_>>().join("&")
+    query.split('&').filter(|pair| !names_key(pair)).collect::<Vec<_>>().join("&")
+}
+
+/// True for `key=…`, and for `%6Bey=…`, which means the same.
+fn names_key(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    name == "key"
+        || (name.contains('%') && serde_urlencoded::from_str(name).is_ok_and(|p: Vec<(String, String)>| p.iter().any(|(n, _)| n == "key")))
 }
 
 /// A journal row as the adapter read it first.

@@ -66,7 +66,7 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
         id: id::fresh(now),
         at: now,
         call: call.clone(),
-        pbx_call_id: request.call.clone(),
+        pbx_call_id: request.call.as_deref().map(|c| id::spelling(c).to_owned()),
         caller: caller.external().unwrap_or(&request.caller).chars().take(64).collect(),
         outcome: Outcome::Nobody,
         agents: Vec::new(),
@@ -191,6 +191,7 @@ enum Claimed {
 async fn claim(db: &Db, clock: &Clock, app: &Arc<App>, name: &str, decision: &str, eligible: Vec<String>, claim_s: i64) -> Result<Claimed> {
     let (app, clock, name, decision) = (app.clone(), clock.clone(), name.to_owned(), decision.to_owned());
     db.write(Durability::Process, move |conn| {
+        offers::lock_call(conn, &name)?;
         let now = clock.now();
         let of_call = offers::of_call(conn, app.id(), &name)?;
         if let Some(offer) = of_call.into_iter().find(|o| is_standing(o, now)) {

@@ -202,29 +202,39 @@ impl Db {
         query(&mut conn)
     }
 
-    /// Records a decision behind the answer, without ever waiting.
-    pub fn decide_later(&self, decision: Decision, application: i64) {
-        if self.0.behind.push(application, decision) {
-            self.flush_behind();
+    /// Records a decision behind the answer, without ever waiting. False: the store has been away for so long that it is not recorded.
+    pub fn decide_later(&self, decision: Decision, application: i64) -> bool {
+        let waiting = self.0.behind.push(application, decision);
+        if waiting == Some(1) {
+            // The first to wait starts the writing; after a failure the timers try again.
+            drop(self.flush_behind());
         }
+        waiting.is_some()
     }
 
-    /// Records a decision behind the answer. Waits only when so many are queued that the store cannot keep up.
-    pub async fn decide(&self, decision: Decision, application: i64) {
-        self.decide_later(decision, application);
+    /// As [`Db::decide_later`], but waits, not longer than `patience`, when so many are queued that the store cannot keep up.
+    pub async fn decide(&self, decision: Decision, application: i64, patience: Duration) -> bool {
+        let kept = self.decide_later(decision, application);
         if self.0.behind.is_crowded() {
-            self.flush().await;
+            // What is being written is not given up with the waiting.
+            let _ = tokio::time::timeout(patience, self.flush_behind()).await;
         }
+        kept
     }
 
-    /// Starts writing what waits behind, without waiting for it.
-    fn flush_behind(&self) {
+    /// True while decisions wait to be written.
+    pub fn is_behind(&self) -> bool {
+        !self.0.behind.is_empty()
+    }
+
+    /// Starts writing what waits behind.
+    fn flush_behind(&self) -> tokio::task::JoinHandle<()> {
         let db = self.clone();
         tokio::spawn(async move {
             // Let the decisions of this moment gather, so that one insert takes them all.
             tokio::task::yield_now().await;
             db.flush().await;
-        });
+        })
     }
 
     /// Writes the decisions that wait, and returns when they are committed.

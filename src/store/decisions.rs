@@ -12,18 +12,27 @@ use crate::on_backend;
 
 /// So many may wait before a lookup waits for the store.
 const CROWDED: usize = 8_192;
+/// So many may wait at the most: a store that is away for long must not take the memory too.
+const MOST: usize = 65_536;
 
 /// Decisions that were answered and are not yet written.
 #[derive(Default)]
 pub struct Behind(Mutex<Vec<Row>>);
 
 impl Behind {
-    /// Queues one; true when it is the first to wait, so that somebody starts the writing.
-    pub fn push(&self, application: i64, decision: Decision) -> bool {
+    /// Queues one, and tells how many wait; `None`: it was one too many, and is forgotten.
+    pub fn push(&self, application: i64, decision: Decision) -> Option<usize> {
         let row = Row::from_decision(application, decision);
         let mut rows = self.lock();
+        if rows.len() >= MOST {
+            return None;
+        }
         rows.push(row);
-        rows.len() == 1
+        Some(rows.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     pub fn is_crowded(&self) -> bool {

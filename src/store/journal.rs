@@ -32,6 +32,13 @@ pub fn insert(conn: &mut Conn, entry: &Entry) -> Result<bool> {
     Ok(added > 0)
 }
 
+/// Why the stored entry of the same event could not be read or applied; `None`: it was.
+pub fn error_of(conn: &mut Conn, entry: &Entry) -> Result<Option<String>> {
+    let key = (entry.application, entry.at, entry.digest);
+    let found = on_backend!(conn, |c| journal::table.find(key).select(journal::error).first::<Option<String>>(c).optional())?;
+    Ok(found.flatten())
+}
+
 /// Keeps why an entry could not be applied.
 pub fn set_error(conn: &mut Conn, entry: &Entry, error: &str) -> Result<()> {
     let key = (entry.application, entry.at, entry.digest);

@@ -1,7 +1,7 @@
 //! Offers: which agent was named to which call, and what became of it.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 
 use super::schema::offers;
 use super::{Conn, Result};
@@ -38,6 +38,14 @@ pub fn of_call(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offe
         .order(offers::id)
         .select(Offer::as_select())
         .load(c))?)
+}
+
+/// Lets one transaction at a time make offers of this call, so that two questions about it cannot bind two agents. SQLite has one writer.
+pub fn lock_call(conn: &mut Conn, call: &str) -> Result<()> {
+    if let Conn::Postgres(c) = conn {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind::<Text, _>(call).execute(c)?;
+    }
+    Ok(())
 }
 
 pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {

@@ -94,8 +94,8 @@ pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, behind: Arc<B
 }
 
 fn commit(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind) -> Result<()> {
-    let rows = behind.take();
     conn.execute("BEGIN IMMEDIATE")?;
+    let rows = behind.take();
     let work = (|| {
         for job in batch.iter_mut() {
             conn.execute("SAVEPOINT job")?;

@@ -4,6 +4,7 @@ mod api;
 mod architecture;
 mod call_log;
 mod cli;
+mod hooks;
 mod ingest;
 mod store;
 mod support;

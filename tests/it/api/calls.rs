@@ -217,7 +217,7 @@ async fn an_explanation_is_there_as_soon_as_the_decision_is_made() {
             "candidates": [{"agent": "ann", "step": "last_agent", "eligible": true, "reason": "is free"}],
             "took_us": 180, "late": false
         }]);
-        house.hookflash.db.decide(decision, SHOP).await;
+        house.hookflash.db.decide_later(decision, SHOP);
         let client = house.client().await;
         let explained = client.get(&shop(&format!("/calls/{call}/explain"))).await.ok();
         assert_eq!(explained, json!({"call_id": call, "decisions": expected}));

@@ -6,6 +6,7 @@ use actix_web::dev::Service;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, header};
 use actix_web::test::{TestRequest, init_service, read_body};
+use actix_web::web::Bytes;
 use actix_web::{App, Error};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -28,6 +29,7 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The JSON body; null when there is none.
     pub body: Value,
+    pub bytes: Bytes,
 }
 
 impl House {
@@ -47,7 +49,7 @@ async fn answered<B: actix_web::body::MessageBody>(result: Result<actix_web::dev
         Ok(response) => {
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let body = read_body(response).await;
-            Reply { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+            Reply { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null), bytes: body }
         }
         Err(e) => panic!("the service failed: {e}"),
     }

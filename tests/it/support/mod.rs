@@ -2,6 +2,8 @@
 //! in it and a clock that the test moves.
 
 pub mod client;
+pub mod hooks;
+pub mod process;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +15,7 @@ use hookflash::declare::{self, seal};
 use hookflash::domain::agent::AgentState;
 use hookflash::domain::spec::Application;
 use hookflash::domain::time::{Clock, Timestamp};
-use hookflash::ingest::{self, Accepted};
+use hookflash::ingest::{self, Accepted, replay};
 use hookflash::lookup::{self, Answer, Mode};
 use hookflash::pbx::{HookKind, Raw, RoutingRequest};
 use hookflash::roster::App;
@@ -47,6 +49,29 @@ enum Place {
     Postgres { server: String, name: String },
 }
 
+/// Waits until something holds that others bring about; a minute without it is a failure.
+#[track_caller]
+pub fn eventually(mut holds: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        for _ in 0..6_000 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("it never came to hold at {caller}");
+    }
+}
+
+/// A replay of the journal agrees with every stored call.
+pub async fn no_differences(house: &House) {
+    let (db, app) = (house.hookflash.db.clone(), house.app());
+    let report = tokio::task::spawn_blocking(move || replay::run(&db, &app, Timestamp(0), false, |_, _| {})).await.unwrap().unwrap();
+    assert_eq!(report.differences, vec![], "a replay of {} calls", report.calls);
+    assert_eq!(report.skipped, 0);
+}
+
 /// Runs a test in a house with the flower shop on SQLite, and in one on PostgreSQL.
 pub async fn on_both(test: impl AsyncFn(&House)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
@@ -58,7 +83,7 @@ pub async fn on_both(test: impl AsyncFn(&House)) {
 impl House {
     /// With the flower shop: two agents, groups, a queue, numbers with tags.
     pub async fn shop(backend: Backend) -> House {
-        House::furnished(backend, |_| {}, toml::from_str(include_str!("flower_shop.toml")).expect("TOML")).await
+        House::furnished(backend, Clock::manual(START), |_| {}, toml::from_str(include_str!("flower_shop.toml")).expect("TOML")).await
     }
 
     /// With three agents on 101 to 103, IVR 099, queue 200 and one contact, whose owner is Ann and whose deputy is Bob.
@@ -69,10 +94,17 @@ impl House {
     pub async fn open_with(backend: Backend, settings: impl FnOnce(&mut Settings), edit: impl FnOnce(&mut Application)) -> House {
         let mut app = application();
         edit(&mut app);
-        House::furnished(backend, settings, app).await
+        House::furnished(backend, Clock::manual(START), settings, app).await
     }
 
-    async fn furnished(backend: Backend, edit: impl FnOnce(&mut Settings), app: Application) -> House {
+    /// To be served: its timers run, and so does its clock.
+    pub async fn live(backend: Backend, settings: impl FnOnce(&mut Settings), edit: impl FnOnce(&mut Application)) -> House {
+        let mut app = application();
+        edit(&mut app);
+        House::furnished(backend, Clock::system(), settings, app).await
+    }
+
+    async fn furnished(backend: Backend, clock: Clock, edit: impl FnOnce(&mut Settings), app: Application) -> House {
         let (url, place) = fresh_database(backend);
         let mut settings = Settings::default();
         settings.database.url = DatabaseUrl::new(url);
@@ -81,7 +113,6 @@ impl House {
         settings.secrets.key = Some("00".repeat(32).into());
         settings.outbound.allow_private = vec!["127.0.0.0/8".parse().expect("a network")];
         edit(&mut settings);
-        let clock = Clock::manual(START);
         let hookflash = Hookflash::open(settings, clock.clone()).await.expect("the components");
         let house = House { hookflash, clock, _place: place };
         house.declare_application(app).await;
