@@ -108,29 +108,27 @@ enum Savepoints {
 }
 
 fn commit(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind) -> Result<()> {
-    let rows = behind.take();
-    let committed = match attempt(conn, batch, &rows, Savepoints::None) {
-        Ok(false) => attempt(conn, batch, &rows, Savepoints::Each).map(|_| ()),
+    match attempt(conn, batch, behind, Savepoints::None) {
+        Ok(false) => attempt(conn, batch, behind, Savepoints::Each).map(|_| ()),
         other => other.map(|_| ()),
-    };
-    if committed.is_err() {
-        behind.put_back(rows);
     }
-    committed
 }
 
 /// Runs and commits the batch; false when a job failed that had no savepoint, and nothing was kept.
-fn attempt(conn: &mut Conn, batch: &mut [Box<dyn Job>], rows: &[decisions::Row], savepoints: Savepoints) -> Result<bool> {
+fn attempt(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind, savepoints: Savepoints) -> Result<bool> {
     conn.execute("BEGIN IMMEDIATE")?;
+    // Taken when the transaction is there: what waits for a locked database is seen to wait.
+    let rows = behind.take();
     let result = run_all(conn, batch, savepoints).and_then(|whole| {
         if whole {
-            decisions::insert(conn, rows)?;
+            decisions::insert(conn, &rows)?;
             conn.execute("COMMIT")?;
         }
         Ok(whole)
     });
     if !matches!(result, Ok(true)) {
         let _ = conn.execute("ROLLBACK");
+        behind.put_back(rows);
     }
     result
 }

@@ -88,7 +88,7 @@ async fn follow_clock(server: &Hookflash) -> Result<()> {
     // Less than the round trip tells nothing.
     if off.abs() > 50_000.max(after.since(before)) {
         tracing::info!(off_ms = off / 1_000, "the clock follows the database's");
-        server.clock.advance(off);
+        server.clock.correct(off);
     }
     Ok(())
 }
