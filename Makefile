@@ -8,8 +8,8 @@ help:  ## shows this list
 setup:  ## installs what building and testing need, on Debian
 	scripts/setup.sh
 
-demo:  ## runs the whole product with simulated PBXs, on a throw-away database
-	cargo run -- demo
+demo:  ## runs the whole product with a simulated PBX, on a throw-away database; ARGS="--port 8081" if 8080 is taken
+	cargo run -- demo $(ARGS)
 
 test:  ## formatting, lints, every test on SQLite and PostgreSQL, licences
 	scripts/test.sh

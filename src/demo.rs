@@ -140,15 +140,20 @@ fn people(app: &Application) -> Vec<Contact> {
 }
 
 fn greet(running: &Running, pbx: &Simulator) {
-    let url = running.url();
+    let (url, database) = (running.url(), running.hookflash.settings.database.url.as_str());
+    let program = std::env::args().next().unwrap_or_else(|| "hookflash".into());
     println!(
         "Hookflash demo: application 807, login TLP55522, five agents, {CONTACTS} contacts, a simulated Telphin at {}\n\n\
          Who shall take a call from +79995550200? (asked twice, the same call gets the same answer)\n  \
          curl '{url}/cid/807/getmanager/TLP55522?CallID=demo-1&CallerIDNum=%2B79995550200&CalledExtension=0047*099'\n\n\
+         Where would his next call go, and why?\n  \
+         curl -H 'Authorization: Bearer {TOKEN}' '{url}/api/v1/apps/807/explain?number=%2B79995550200'\n\n\
          The call log, as a CRM reads it:\n  \
          curl -H 'Authorization: Bearer {TOKEN}' '{url}/api/v1/apps/807/legs?limit=5'\n\n\
+         Every event and decision, in another terminal:\n  \
+         HOOKFLASH__DATABASE__URL={database} {program} tail 807\n\n\
          The API: {url}/api/docs     Numbers: {url}/metrics     Ctrl-C ends it.\n\n\
-         Calls as they are logged:",
+         Calls as they are logged (the first after half a minute; the people talk faster than life, so their ends lie ahead of the clock):",
         pbx.base_url()
     );
 }

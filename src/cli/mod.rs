@@ -77,9 +77,10 @@ impl Command {
 pub fn main() -> ExitCode {
     // Usage errors and --help end the process here, with status 2 and 0.
     let cli = Cli::parse();
+    // Not locked: the log of a server goes to standard output too, from a thread of its own.
     let result = Settings::load(cli.config.as_deref(), std::env::vars_os())
         .map_err(Failure::from)
-        .and_then(|settings| cli.command.run(settings, &mut io::stdout().lock()));
+        .and_then(|settings| cli.command.run(settings, &mut io::stdout()));
     match result {
         Ok(code) => code,
         // Whoever read our output has seen enough.

@@ -31,10 +31,10 @@ pub struct Demo {
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// Calls a minute, in the time of the simulated people
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 1.2)]
     rate: f64,
     /// How many times faster than life the simulated people talk
-    #[arg(long, default_value_t = 6.0)]
+    #[arg(long, default_value_t = 10.0)]
     speed: f64,
     /// Another seed makes other calls
     #[arg(long, default_value_t = 1)]

@@ -105,16 +105,7 @@ fn write_difference(
     now: Timestamp,
 ) -> StoreResult<Vec<Difference>> {
     let mut differences = Vec::new();
-    let bare = |a: &Application| Application {
-        agent: Vec::new(),
-        extension: Vec::new(),
-        group: Vec::new(),
-        queue: Vec::new(),
-        number: Vec::new(),
-        contact: Vec::new(),
-        ..a.clone()
-    };
-    if old.is_none_or(|(old, _)| bare(old) != bare(new)) {
+    if old.is_none_or(|(old, _)| old.without_lists() != new.without_lists()) {
         roster::put_application(conn, new)?;
         let verb = if old.is_some() { "changed" } else { "added" };
         differences.push(Difference { verb, what: "application", id: new.id.to_string() });

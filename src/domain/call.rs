@@ -208,6 +208,7 @@ fn join_min(mine: &mut Option<String>, other: Option<&str>) {
 }
 
 fn join_first(mine: &mut Option<(Timestamp, String)>, arrived: Timestamp, text: &str) {
+    let text = id::spelling(text);
     if mine.as_ref().is_none_or(|(at, t)| (arrived, text) < (*at, t.as_str())) {
         *mine = Some((arrived, text.to_owned()));
     }

@@ -15,6 +15,12 @@ pub fn call_id(application: i64, pbx_call_id: &str) -> String {
     hex(&hash.finalize()[..16])
 }
 
+/// What is stored of a PBX's name of a call, a leg or a place: its beginning. Names are compared whole.
+pub fn spelling(name: &str) -> &str {
+    const MOST_CHARACTERS: usize = 255;
+    name.char_indices().nth(MOST_CHARACTERS).map_or(name, |(end, _)| &name[..end])
+}
+
 /// The name of a leg inside its call: 16 hex digits derived from the PBX's leg id.
 pub fn leg_key(pbx_leg: &str) -> String {
     hex(&Sha256::digest(pbx_leg.as_bytes())[..8])

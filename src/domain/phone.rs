@@ -4,8 +4,17 @@
 //! 15 digits is taken as it is; a leading space is a decoded `+`; anything else is parsed for the application's country and accepted only
 //! when the numbering plan says that it is valid. What is none of these is kept in the journal as written and never matched.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, enums::Region};
 use serde::{Deserialize, Serialize};
+
+/// How many judged numbers a thread remembers.
+const REMEMBERED: usize = 1_024;
+
+/// A number as written, with what it is judged by.
+type Written = (String, Option<Region>, bool);
 
 /// Who is at the other end of a leg.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +42,9 @@ impl Party {
         matches!(self, Party::Internal(_))
     }
 }
+
+/// What is longer (in bytes) names no extension of any PBX.
+pub const LONGEST_EXTENSION: usize = 64;
 
 /// What an application's numbers are read against.
 pub struct Numbering<'a> {
@@ -69,15 +81,31 @@ impl Numbering<'_> {
     pub fn own_extension<'t>(&self, text: &'t str) -> Option<&'t str> {
         if let Some((before, short)) = text.rsplit_once('*') {
             let prefix = before.rsplit('*').next().unwrap_or_default();
-            return (self.prefix == Some(prefix) && !short.is_empty()).then_some(short);
+            return (self.prefix == Some(prefix) && (1..=LONGEST_EXTENSION).contains(&short.len())).then_some(short);
         }
         (!text.is_empty() && (self.is_extension)(text)).then_some(text)
     }
 
+    /// Judging a number by the plan costs more than all the rest of a lookup, and an application's events name the same few public numbers
+    /// again and again: each thread remembers those that it read last.
     fn parsed(&self, digits: &str) -> Option<String> {
-        let with_plus = || valid_e164(&format!("+{digits}"), None);
-        let national = || valid_e164(digits, self.country.and_then(region));
-        if self.code_without_plus { with_plus().or_else(national) } else { national() }
+        thread_local! {
+            static READ: RefCell<HashMap<Written, Option<String>>> = RefCell::default();
+        }
+        let region = self.country.and_then(region);
+        let key = (digits.to_owned(), region, self.code_without_plus);
+        READ.with_borrow_mut(|read| {
+            if read.len() >= REMEMBERED {
+                read.clear();
+            }
+            read.entry(key)
+                .or_insert_with(|| {
+                    let with_plus = || valid_e164(&format!("+{digits}"), None);
+                    let national = || valid_e164(digits, region);
+                    if self.code_without_plus { with_plus().or_else(national) } else { national() }
+                })
+                .clone()
+        })
     }
 }
 

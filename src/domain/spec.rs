@@ -95,6 +95,21 @@ pub struct Application {
     pub contact: Vec<Contact>,
 }
 
+impl Application {
+    /// Its own settings alone: the lists empty.
+    pub fn without_lists(&self) -> Application {
+        Application {
+            agent: Vec::new(),
+            extension: Vec::new(),
+            group: Vec::new(),
+            queue: Vec::new(),
+            number: Vec::new(),
+            contact: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
 fn utc() -> String {
     "UTC".into()
 }

@@ -210,7 +210,8 @@ fn steps(app: &Application, problems: &mut Vec<Problem>) {
     }
 }
 
-fn is_extension(text: &str) -> bool {
+/// True for what can be declared as an extension's number: 1 to 10 digits.
+pub fn is_extension(text: &str) -> bool {
     (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 

@@ -58,10 +58,31 @@ fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
+/// Why a text is refused that not every database can hold.
+pub const ZERO_BYTE: &str = "must not hold a zero byte";
+
+/// The path of the first text that holds one.
+fn zero_byte(value: &Value) -> Option<String> {
+    let below = |name: String, inner: &Value| {
+        zero_byte(inner).map(|path| if path.is_empty() || path.starts_with('[') { name + &path } else { format!("{name}.{path}") })
+    };
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items.iter().enumerate().find_map(|(n, item)| below(format!("[{n}]"), item)),
+        Value::Object(fields) => {
+            fields.iter().find_map(|(name, field)| if name.contains('\0') { Some(String::new()) } else { below(name.clone(), field) })
+        }
+        _ => None,
+    }
+}
+
 /// Reads a JSON value as a `T`; an error names the field.
 pub fn decode<T: DeserializeOwned>(body: Value) -> Result<T, Failure> {
     if !body.is_object() {
         return Err(Failure::Malformed("the body must be a JSON object".into(), Vec::new()));
+    }
+    if let Some(path) = zero_byte(&body) {
+        return Err(Failure::Invalid(vec![FieldError::new(path, ZERO_BYTE)]));
     }
     serde_path_to_error::deserialize(body).map_err(|e| {
         let path = e.path().to_string();
@@ -127,6 +148,17 @@ mod tests {
         assert_eq!(wrong(json!({"name": "x", "inner": {"count": 1, "more": 2}})).0, "inner.more");
         assert_eq!(wrong(json!({"name": "x", "list": [{"count": 1}, {"count": 256}]})).0, "list[1].count");
         assert_eq!(wrong(json!({"name": 7})), ("name".into(), "invalid type: integer `7`, expected a string".into()));
+    }
+
+    #[test]
+    fn a_zero_byte_is_refused_wherever_it_hides() {
+        for (body, field) in [
+            (json!({"name": "a\0"}), "name"),
+            (json!({"name": "x", "list": [{"count": 1}, {"more": "\0"}]}), "list[1].more"),
+            (json!({"name": "x", "a\0": 1}), ""),
+        ] {
+            assert_eq!(wrong(body), (field.into(), ZERO_BYTE.into()));
+        }
     }
 
     #[test]

@@ -200,3 +200,48 @@ impl From<Vec<validate::Problem>> for Failure {
         Failure::Invalid(problems.into_iter().map(|p| FieldError { field: p.path, reason: p.reason }).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+
+    fn store_errors() -> [(StoreError, u16); 4] {
+        [
+            (StoreError::Busy, 503),
+            (StoreError::Connection("password secret refused".into()), 503),
+            (StoreError::Unreadable("row of secret".into()), 500),
+            (StoreError::Refused("secret".into()), 500),
+        ]
+    }
+
+    #[actix_web::test]
+    async fn no_cause_from_inside_is_in_a_body() {
+        let inside = store_errors().map(|(error, _)| Failure::from(error)).into_iter().chain([Failure::Internal("secret".into())]);
+        for failure in inside {
+            let body = to_bytes(failure.error_response().into_body()).await.expect("a body");
+            let text = String::from_utf8_lossy(&body);
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_may_come_again_is_told_when() {
+        for (error, status) in store_errors() {
+            let response = Failure::from(error).error_response();
+            assert_eq!(response.status(), status);
+            let retry = response.headers().get(header::RETRY_AFTER).map(|v| v.to_str().expect("text"));
+            assert_eq!(retry, (status == 503).then_some("1"));
+        }
+    }
+
+    #[test]
+    fn a_refused_declaration_tells_its_fields() {
+        let problems = vec![validate::Problem::new("login", "is not right"), validate::Problem::new("name", "must not be empty")];
+        let problem = Failure::from(DeclareError::Invalid(problems)).problem();
+        assert_eq!((problem.status, problem.detail.as_str()), (422, "2 fields are not right"));
+        assert_eq!(problem.errors[1], FieldError::new("name", "must not be empty"));
+        let missing = DeclareError::Missing { what: "group", id: "night".into() };
+        assert_eq!(Failure::from(missing).problem().status, 404);
+    }
+}

@@ -8,7 +8,6 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::error::Failure;
 use crate::app::Hookflash;
@@ -189,17 +188,12 @@ impl Id {
         struct Named {
             id: String,
         }
-        segments::<Named>(request).map(|named| Id(named.id))
+        let decoded = web::Path::<Named>::extract(request).into_inner();
+        decoded.map(|named| Id(named.into_inner().id)).map_err(|_| Failure::NotFound("the path cannot be read".into()))
     }
 }
 
-/// The named parts of the path, decoded.
-fn segments<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Failure> {
-    let decoded = web::Path::<T>::extract(request).into_inner();
-    decoded.map(web::Path::into_inner).map_err(|_| Failure::NotFound("the path cannot be read".into()))
-}
-
-pub(super) fn hookflash(request: &HttpRequest) -> Result<Arc<Hookflash>, Failure> {
+fn hookflash(request: &HttpRequest) -> Result<Arc<Hookflash>, Failure> {
     let shared = request.app_data::<web::Data<Hookflash>>().ok_or_else(|| Failure::Internal("the server has no components".into()))?;
     Ok(shared.clone().into_inner())
 }

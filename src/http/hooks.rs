@@ -1,33 +1,35 @@
 //! `/cid/{app}/{hook}/{login}`: what PBXs call.
 //!
 //! In this order: the application and its login (404), the source address and the key (403), the body (413 for events), then the work. Past
-//! the checks a routing hook answers 200 with something that its PBX can obey, whatever happens here and never later than the deadline; an
-//! event hook answers 200 only for what is stored and applied.
+//! the checks a routing hook answers 200 with something that its PBX can obey, whatever happens here and never later than the deadline,
+//! which a body that comes slowly does not put off; an event hook answers 200 only for what is stored and applied.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::{Bytes, Data, Path, Payload};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::StreamExt;
 use metrics::{counter, histogram};
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
+use super::payload::{Fault, Received, receive};
 use super::peer::client_address;
 use crate::app::Hookflash;
 use crate::domain::decision::{Decision, Outcome};
-use crate::domain::id;
+use crate::domain::{id, validate};
 use crate::ingest::{self, Accepted};
 use crate::lookup::{self, Mode};
-use crate::pbx::{HookKind, Raw, RoutingRequest};
+use crate::pbx::{HookKind, Raw, RoutingRequest, Unreadable};
 use crate::roster::App;
 use crate::telemetry::{mask, metric, millis};
 
-/// Larger bodies are no events.
-const MAX_BODY: usize = 1 << 20;
+/// How long the body of an event may take to come.
+const EVENT_BODY: Duration = Duration::from_secs(5);
+/// So much of a body that did not come as it must is kept in the journal.
+const KEPT_BYTES: usize = 4_096;
 
 /// One request past its checks.
 struct Hook<'a> {
@@ -35,6 +37,7 @@ struct Hook<'a> {
     app: Arc<App>,
     name: &'a str,
     login: &'a str,
+    /// In one spelling, so that a log can be searched for it, however the request wrote it.
     path: &'a str,
     started: Instant,
 }
@@ -46,16 +49,15 @@ pub async fn hook(request: HttpRequest, path: Path<(String, String, String)>, pa
         Ok(admitted) => admitted,
         Err(refused) => return refuse(&request, refused, started),
     };
-    let hook = Hook { server: &server, app, name: &name, login: &login, path: request.path(), started };
-    let body = read_body(payload).await;
+    let path = format!("/cid/{}/{name}/{login}", app.id());
+    let hook = Hook { server: &server, app, name: &name, login: &login, path: &path, started };
+    let patience = if kind == HookKind::Routing { hook.time_left() } else { EVENT_BODY };
+    let Received { body, fault } = receive(payload, patience).await;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let raw = |body| Raw { hook: &name, query: request.query_string(), content_type, body };
-    let response = match (kind, body) {
-        (HookKind::Routing, Ok(body)) => hook.route(hook.app.with_context(|c| hook.app.pbx.routing_request(raw(&body), c))).await,
-        (HookKind::Routing, Err(_)) => hook.route(RoutingRequest::default()).await,
-        (_, Ok(body)) => hook.event(raw(&body), kind).await,
-        (_, Err(BodyError::TooLarge)) => hook.refuse_event(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB", None),
-        (_, Err(BodyError::Broken)) => hook.refuse_event(StatusCode::BAD_REQUEST, "the body broke off", None),
+    let raw = Raw { hook: &name, query: request.query_string(), content_type, body: &body };
+    let response = match kind {
+        HookKind::Routing => hook.answer(raw, fault).await,
+        HookKind::Event | HookKind::AgentEvent => hook.event(raw, kind, fault).await,
     };
     let labels = [("pbx", hook.app.spec.pbx.as_str()), ("hook", hook_label(kind))];
     histogram!(metric::HOOK_SECONDS, &labels).record(started.elapsed().as_secs_f64());
@@ -93,7 +95,8 @@ fn admit(request: &HttpRequest, server: &Hookflash, app: &str, hook: &str, login
     if request.method() != Method::GET && request.method() != Method::POST {
         return Err(Refused::Method);
     }
-    let id = app.parse::<i64>().map_err(|_| Refused::Unknown)?;
+    // One spelling only: `+807` is another path.
+    let id = app.parse::<i64>().ok().filter(|id| id.to_string() == app).ok_or(Refused::Unknown)?;
     let app = server.roster.app(id).filter(|a| a.spec.login == login).ok_or(Refused::Unknown)?;
     let kind = app.pbx.hook(hook).ok_or(Refused::Unknown)?;
     if !app.spec.allow_ips.is_empty() {
@@ -139,58 +142,47 @@ fn problem(status: StatusCode, title: &str) -> HttpResponse {
     response.content_type("application/problem+json").body(body.to_string())
 }
 
-enum BodyError {
-    TooLarge,
-    Broken,
-}
+impl Hook<'_> {
+    /// What is left until the answer is due.
+    fn time_left(&self) -> Duration {
+        let own = self.app.spec.routing.deadline_ms.map(|ms| Duration::from_millis(ms.max(1) as u64));
+        own.unwrap_or(self.server.settings.routing.deadline()).saturating_sub(self.started.elapsed())
+    }
 
-async fn read_body(mut payload: Payload) -> Result<Bytes, BodyError> {
-    let mut first: Option<Bytes> = None;
-    let mut rest: Vec<u8> = Vec::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| BodyError::Broken)?;
-        match &first {
-            None if chunk.len() <= MAX_BODY => first = Some(chunk),
-            None => return Err(BodyError::TooLarge),
-            Some(head) => {
-                if head.len() + rest.len() + chunk.len() > MAX_BODY {
-                    return Err(BodyError::TooLarge);
-                }
-                rest.extend_from_slice(&chunk);
+    async fn answer(&self, raw: Raw<'_>, fault: Option<Fault>) -> HttpResponse {
+        let asked = match fault {
+            None => self.app.with_context(|context| self.app.pbx.routing_request(raw, context)),
+            Some(fault) => Err(Unreadable(fault.reason().into())),
+        };
+        match asked {
+            Ok(asked) => self.route(asked).await,
+            Err(unreadable) => {
+                self.safe(&RoutingRequest::default(), &format!("The request could not be read: {unreadable}."), fault == Some(Fault::Slow))
             }
         }
     }
-    Ok(match first {
-        None => Bytes::new(),
-        Some(head) if rest.is_empty() => head,
-        Some(head) => [&head[..], &rest[..]].concat().into(),
-    })
-}
 
-impl Hook<'_> {
     async fn route(&self, asked: RoutingRequest) -> HttpResponse {
         let (server, app) = (self.server.clone(), self.app.clone());
-        let deadline =
-            app.spec.routing.deadline_ms.map_or(server.settings.routing.deadline(), |ms| Duration::from_millis(ms.max(1) as u64));
         let claim_s = server.settings.routing.claim().as_secs() as i64;
         let request = asked.clone();
         let mut work = Box::pin(async move { lookup::decide(&server.db, &server.clock, &app, &request, Mode::Live { claim_s }).await });
-        match tokio::time::timeout(deadline, &mut work).await {
+        match tokio::time::timeout(self.time_left(), &mut work).await {
             Ok(Ok(answer)) => {
                 self.say(&asked, answer.extension.as_deref(), &answer.decision_id, answer.decision.as_ref());
                 if let Some(decision) = answer.decision {
                     counter!(metric::DECISIONS, "pbx" => self.app.spec.pbx.as_str(), "outcome" => decision.outcome.as_str()).increment(1);
-                    self.server.db.decide(decision, self.app.id()).await;
+                    let kept = self.server.db.decide(decision, self.app.id(), self.time_left()).await;
+                    self.count_forgotten(kept);
                 }
                 self.learn(&asked);
                 self.reply(answer.extension.as_deref(), &answer.decision_id)
             }
             Ok(Err(error)) => {
                 tracing::error!(path = self.path, app = self.app.id(), %error, "a lookup failed; the safe reply was given");
-                self.safe(&asked, "The store could not be read.", false).await
+                self.safe(&asked, "The store could not be read.", false)
             }
             Err(_) => {
-                counter!(metric::DECISIONS_LATE, "pbx" => self.app.spec.pbx.as_str()).increment(1);
                 let (server, app) = (self.server.clone(), self.app.id());
                 actix_web::rt::spawn(async move {
                     // The answer is gone; whoever it would have named must not be kept for it.
@@ -201,19 +193,22 @@ impl Hook<'_> {
                         tracing::warn!(app, %error, "a claim of a late answer ends by its time");
                     }
                 });
-                self.safe(&asked, "The deadline passed before an answer was found.", true).await
+                self.safe(&asked, "The deadline passed before an answer was found.", true)
             }
         }
     }
 
     /// The answer when we have none: nobody, or the application's fallback.
-    async fn safe(&self, asked: &RoutingRequest, reason: &str, late: bool) -> HttpResponse {
+    fn safe(&self, asked: &RoutingRequest, reason: &str, late: bool) -> HttpResponse {
+        if late {
+            counter!(metric::DECISIONS_LATE, "pbx" => self.app.spec.pbx.as_str()).increment(1);
+        }
         let now = self.server.clock.now();
         let decision = Decision {
             id: id::fresh(now),
             at: now,
             call: asked.call.as_deref().map(|c| id::call_id(self.app.id(), c)),
-            pbx_call_id: asked.call.clone(),
+            pbx_call_id: asked.call.as_deref().map(|c| id::spelling(c).to_owned()),
             caller: asked.caller.chars().take(64).collect(),
             outcome: Outcome::Nobody,
             agents: Vec::new(),
@@ -225,8 +220,16 @@ impl Hook<'_> {
         let fallback = Some(self.app.spec.routing.fallback.as_str()).filter(|f| !f.is_empty());
         self.say(asked, fallback, &decision.id, Some(&decision));
         let response = self.reply(fallback, &decision.id);
-        self.server.db.decide_later(decision, self.app.id());
+        let kept = self.server.db.decide_later(decision, self.app.id());
+        self.count_forgotten(kept);
         response
+    }
+
+    /// The answer was given and nothing will tell of it: the store has been away for longer than the memory reaches.
+    fn count_forgotten(&self, kept: bool) {
+        if !kept {
+            counter!(metric::DECISIONS_FORGOTTEN, "pbx" => self.app.spec.pbx.as_str()).increment(1);
+        }
     }
 
     fn reply(&self, extension: Option<&str>, decision: &str) -> HttpResponse {
@@ -252,7 +255,8 @@ impl Hook<'_> {
 
     /// The extension that asks is an IVR (contract, "Telphin particulars"); remembering it makes its later events readable.
     fn learn(&self, asked: &RoutingRequest) {
-        if let Some(extension) = asked.asking_extension.as_deref().filter(|e| self.app.extension_type(e).is_none()) {
+        let is_new = |e: &&str| self.app.extension_type(e).is_none() && validate::is_extension(e);
+        if let Some(extension) = asked.asking_extension.as_deref().filter(is_new) {
             let (server, app, extension) = (self.server.clone(), self.app.id(), extension.to_owned());
             actix_web::rt::spawn(async move {
                 if let Err(error) = crate::declare::learn_ivr(&server.db, &server.roster, app, &extension, &server.clock).await {
@@ -262,8 +266,16 @@ impl Hook<'_> {
         }
     }
 
-    async fn event(&self, raw: Raw<'_>, kind: HookKind) -> HttpResponse {
-        match ingest::accept(&self.server.db, &self.app, raw, kind, &self.server.clock).await {
+    async fn event(&self, raw: Raw<'_>, kind: HookKind, fault: Option<Fault>) -> HttpResponse {
+        let (db, clock) = (&self.server.db, &self.server.clock);
+        let delivered = match fault {
+            None => ingest::accept(db, &self.app, raw, kind, clock).await,
+            Some(fault) => {
+                let begin = Raw { body: &raw.body[..raw.body.len().min(KEPT_BYTES)], ..raw };
+                ingest::refuse(db, &self.app, begin, kind, clock, fault.reason()).await
+            }
+        };
+        match delivered {
             Ok(delivery) => {
                 let outcome = match &delivery.accepted {
                     Accepted::Applied => "applied",
@@ -272,7 +284,8 @@ impl Hook<'_> {
                 };
                 counter!(metric::EVENTS, "pbx" => self.app.spec.pbx.as_str(), "outcome" => outcome).increment(1);
                 if let Accepted::Unreadable(reason) = &delivery.accepted {
-                    return self.refuse_event(StatusCode::BAD_REQUEST, reason, delivery.call.as_deref());
+                    let status = fault.map_or(StatusCode::BAD_REQUEST, Fault::status);
+                    return self.refuse_event(status, reason, delivery.call.as_deref());
                 }
                 tracing::info!(
                     path = self.path,

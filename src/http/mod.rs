@@ -4,6 +4,7 @@
 //! resource registers itself, errors leave through [`error::Failure`].
 
 pub mod api;
+pub mod audio;
 pub mod body;
 mod cors;
 pub mod error;
@@ -11,10 +12,12 @@ pub mod extract;
 pub mod hooks;
 pub mod openapi;
 pub mod operations;
+mod payload;
 pub mod peer;
 pub mod query;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -23,7 +26,10 @@ use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
+use metrics::counter;
+
 use crate::app::Hookflash;
+use crate::telemetry::{metric, millis};
 use error::{Failure, FieldError};
 use openapi::{BASE, DOCUMENT};
 
@@ -36,11 +42,13 @@ pub fn configure(hookflash: Arc<Hookflash>) -> impl FnOnce(&mut web::ServiceConf
             .configure(|cfg| api::configure(&mut ServiceConfig::new(cfg)))
             .default_service(web::to(unmatched))
             .wrap(from_fn(strict_query))
+            .wrap(from_fn(said))
             .wrap(cors::of_applications(hookflash.clone()));
         cfg.app_data(web::Data::from(hookflash))
             .route("/cid/{app}/{hook}/{login}", web::route().to(hooks::hook))
             .route("/healthz", web::get().to(operations::healthz))
             .route("/readyz", web::get().to(operations::readyz))
+            .service(audio::link)
             .route("/metrics", web::get().to(operations::metrics))
             .service(api)
             .service(SwaggerUi::new(format!("{DOCS}/{{_:.*}}")).url("/api/openapi.json", DOCUMENT.api.clone()))
@@ -49,6 +57,24 @@ pub fn configure(hookflash: Arc<Hookflash>) -> impl FnOnce(&mut web::ServiceConf
             .service(web::scope("/api").default_service(web::to(unmatched)));
     }
 }
+
+/// One line per request of the API, and a count: by then the answer's status is known. The query may hold numbers and is left out.
+async fn said(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = Instant::now();
+    let answered = next.call(request).await;
+    let (method, path, status) = match &answered {
+        Ok(response) => (response.request().method().clone(), response.request().path().to_owned(), response.status()),
+        Err(_) => return answered,
+    };
+    counter!(metric::API_REQUESTS, "status" => STATUS_CLASSES[usize::from(status.as_u16() / 100).min(5)]).increment(1);
+    let app = answered.as_ref().ok().and_then(|r| r.request().match_info().get("app").and_then(|a| a.parse::<i64>().ok()));
+    let app = app.filter(|_| status != actix_web::http::StatusCode::NOT_FOUND);
+    tracing::info!(path, app, method = method.as_str(), status = status.as_u16(), took_ms = millis(started.elapsed()), "api");
+    answered
+}
+
+/// The labels of the count of requests.
+const STATUS_CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What no route took: the path is not ours, or the method is not one of its.
 async fn unmatched(request: HttpRequest) -> HttpResponse {
@@ -59,6 +85,11 @@ async fn unmatched(request: HttpRequest) -> HttpResponse {
 
 /// Routes without query parameters refuse any, so that a filter that is not understood is never taken for one that holds.
 async fn strict_query(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    // Nothing has such a name, and not every database can be asked for it.
+    if request.path().contains("%00") {
+        let nothing = Failure::NotFound("there is nothing here".into());
+        return Ok(request.into_response(nothing.error_response()));
+    }
     let pattern = request.match_pattern().unwrap_or_default();
     if request.query_string().is_empty() || DOCUMENT.takes_query(request.method(), &pattern) {
         return Ok(next.call(request).await?.map_into_boxed_body());

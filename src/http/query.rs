@@ -13,7 +13,7 @@ use serde::de::{DeserializeOwned, Error as _, value::MapDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::named;
+use super::body::{ZERO_BYTE, named};
 use super::error::Failure;
 use crate::domain::phone;
 use crate::domain::time::Timestamp;
@@ -32,7 +32,12 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
 
 /// The parameters as written, decoded.
 pub fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>, Failure> {
-    serde_urlencoded::from_str(request.query_string()).map_err(|e| Failure::Malformed(format!("the query cannot be read: {e}"), Vec::new()))
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string())
+        .map_err(|e| Failure::Malformed(format!("the query cannot be read: {e}"), Vec::new()))?;
+    match pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        Some((name, _)) => Err(Failure::parameter(name.clone(), ZERO_BYTE)),
+        None => Ok(pairs),
+    }
 }
 
 /// Reads parameters as a `T`; an error names the parameter.
@@ -102,6 +107,7 @@ impl<'de> Deserializer<'de> for Text {
 /// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
     /// Items in one answer: 1 to 500, 50 without it.
     #[serde(default)]
@@ -134,6 +140,7 @@ fn cursor<K: Serialize>(key: &K) -> String {
 /// Whether to delete what others refer to, with the references.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Force {
     /// Delete it although others refer to it; their references go too.
     #[serde(default)]

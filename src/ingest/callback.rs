@@ -15,19 +15,12 @@ pub fn claim_name(callback: &str) -> String {
     format!("callback-{callback}")
 }
 
-pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, now: Timestamp) -> Result<()> {
-    let extensions: Vec<&str> = {
-        let mut all: Vec<&str> = change.after.legs.iter().filter_map(|l| l.extension.as_deref()).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    };
-    for extension in extensions {
-        for callback in callbacks::open_of(conn, app.id(), extension)? {
-            let known = callback.call_id.as_deref() == Some(change.call);
-            if known || (callback.call_id.is_none() && adopts(&callback, change, now)) {
-                advance(conn, app, callback, change, now)?;
-            }
+/// `extension`: the one that the event's leg is on.
+pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extension: &str, now: Timestamp) -> Result<()> {
+    for callback in callbacks::open_of(conn, app.id(), extension)? {
+        let known = callback.call_id.as_deref() == Some(change.call);
+        if known || (callback.call_id.is_none() && adopts(&callback, change, now)) {
+            advance(conn, app, callback, change, now)?;
         }
     }
     Ok(())

@@ -54,8 +54,10 @@ pub fn event(conn: &mut Conn, app: &App, event: &CallEvent, now: Timestamp) -> R
     write_legs(conn, app, &change)?;
     let extensions = write_live(conn, app, &change)?;
     engagement::follow(conn, app, &change, &extensions, now)?;
-    if matches!(event.what, What::Leg(_)) {
-        callback::follow(conn, app, &change, now)?;
+    if let What::Leg(leg) = &event.what
+        && let Some(extension) = &leg.extension
+    {
+        callback::follow(conn, app, &change, &extension.value, now)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! What it promises: an event that was acknowledged is on the disk and applied, once, and whoever asks afterwards sees its effect. In one
 //! transaction: the journal row (the same event again ends here), the fold of the call and its legs, the agents and offers concerned, the
-//! callback concerned. An event that cannot be read, or whose fold fails, keeps its raw row with the reason.
+//! callback concerned. An event that cannot be read, or whose fold is refused, keeps its raw row with the reason.
 
 pub mod callback;
 pub mod engagement;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::domain::event::CallEvent;
 use crate::domain::id;
 use crate::domain::time::{Clock, Timestamp};
-use crate::pbx::{HookKind, Raw, Reading};
+use crate::pbx::{HookKind, Raw, Reading, Unreadable};
 use crate::roster::App;
 use crate::store::journal::{self, Entry};
 use crate::store::{Conn, Db, Durability, Result, StoreError};
@@ -45,7 +45,26 @@ pub struct Delivery {
 /// # Errors
 /// The store could not keep it: the PBX must not be told that it was.
 pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock: &Clock) -> Result<Delivery> {
-    let (reading, reason) = match app.with_context(|context| app.pbx.events(raw, context)) {
+    keep(db, app, raw, kind, clock, app.with_context(|context| app.pbx.events(raw, context))).await
+}
+
+/// Keeps a delivery that did not come as it must, as far as it came, with the reason.
+///
+/// # Errors
+/// As [`accept`].
+pub async fn refuse(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock: &Clock, reason: &str) -> Result<Delivery> {
+    keep(db, app, raw, kind, clock, Err(Unreadable(reason.to_owned()))).await
+}
+
+async fn keep(
+    db: &Db,
+    app: &Arc<App>,
+    raw: Raw<'_>,
+    kind: HookKind,
+    clock: &Clock,
+    reading: std::result::Result<Reading, Unreadable>,
+) -> Result<Delivery> {
+    let (reading, reason) = match reading {
         Ok(reading) => (reading, None),
         Err(unreadable) => {
             let digest = id::digest(&[raw.hook.as_bytes(), raw.query.as_bytes(), raw.body]);
@@ -60,12 +79,21 @@ pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock
     // A login that comes twice in a day is twice news: without a time of its own, an event of an agent is told apart by ours.
     let stamp = kind == HookKind::AgentEvent && reason.is_none();
     let (app, clock) = (app.clone(), clock.clone());
-    let applied = db.write(Durability::Full, move |conn| {
-        let now = clock.now();
-        let entry = Entry { at: if stamp { now.0 } else { entry.at }, ..entry.clone() };
-        apply(conn, &app, entry, &events, now)
-    });
-    let applied = applied.await?;
+    let dated =
+        move |entry: &Entry, now: Timestamp| Entry { at: if stamp { now.0 } else { entry.at }, received_at: now.0, ..entry.clone() };
+    let (kept, its_clock) = (entry.clone(), clock.clone());
+    let applied = db.write(Durability::Full, move |conn| apply(conn, &app, &dated(&entry, clock.now()), &events)).await;
+    let applied = match applied {
+        // The event's own fault, and all of its work is undone: it is kept raw, with the reason.
+        Err(StoreError::Refused(reason) | StoreError::Unreadable(reason)) => {
+            tracing::error!(app = kept.application, reason, "an event could not be applied; its journal row has the reason");
+            let error = Some(reason.clone());
+            let job = move |conn: &mut Conn| journal::insert(conn, &Entry { error: error.clone(), ..dated(&kept, its_clock.now()) });
+            db.write(Durability::Full, job).await?;
+            Accepted::Unreadable(reason)
+        }
+        other => other?,
+    };
     let accepted = match reason {
         Some(reason) => Accepted::Unreadable(reason),
         None => applied,
@@ -73,31 +101,19 @@ pub async fn accept(db: &Db, app: &Arc<App>, raw: Raw<'_>, kind: HookKind, clock
     Ok(Delivery { accepted, call, leg, kind: name })
 }
 
-/// The part inside the transaction. The arrival time is taken here, by the one who writes, so that it follows the order of the commits.
-pub fn apply(conn: &mut Conn, app: &App, mut entry: Entry, events: &[CallEvent], now: Timestamp) -> Result<Accepted> {
-    entry.received_at = now.0;
-    if !journal::insert(conn, &entry)? {
-        return Ok(Accepted::Duplicate);
+/// The part inside the transaction. The arrival time is taken by the one who writes, so that it follows the order of the commits.
+///
+/// # Errors
+/// The fold failed: everything here must be undone.
+pub fn apply(conn: &mut Conn, app: &App, entry: &Entry, events: &[CallEvent]) -> Result<Accepted> {
+    if !journal::insert(conn, entry)? {
+        // What could not be applied is not there, however often it is sent.
+        return Ok(journal::error_of(conn, entry)?.map_or(Accepted::Duplicate, Accepted::Unreadable));
     }
-    if events.is_empty() {
-        return Ok(Accepted::Applied);
+    for event in events {
+        fold::event(conn, app, event, Timestamp(entry.received_at))?;
     }
-    let folded = conn.savepoint(|conn| {
-        for event in events {
-            fold::event(conn, app, event, now)?;
-        }
-        Ok(())
-    });
-    match folded {
-        Ok(()) => Ok(Accepted::Applied),
-        // Its own fault: keep it and say why. The database's fault: the whole job fails and the PBX is told.
-        Err(StoreError::Refused(reason) | StoreError::Unreadable(reason)) => {
-            tracing::error!(app = app.id(), reason, "an event could not be applied; its journal row has the reason");
-            journal::set_error(conn, &entry, &reason)?;
-            Ok(Accepted::Unreadable(reason))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(Accepted::Applied)
 }
 
 fn entry(app: &App, raw: Raw<'_>, reading: &Reading, error: Option<String>) -> Entry {
@@ -120,10 +136,14 @@ fn entry(app: &App, raw: Raw<'_>, reading: &Reading, error: Option<String>) -> E
 
 /// The query without the hook's secret, which the journal must not hold.
 fn without_key(query: &str) -> String {
-    if !query.contains("key=") {
-        return query.to_owned();
-    }
-    query.split('&').filter(|pair| !pair.starts_with("key=")).collect::<Vec<_>>().join("&")
+    query.split('&').filter(|pair| !names_key(pair)).collect::<Vec<_>>().join("&")
+}
+
+/// True for `key=…`, and for `%6Bey=…`, which means the same.
+fn names_key(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    name == "key"
+        || (name.contains('%') && serde_urlencoded::from_str(name).is_ok_and(|p: Vec<(String, String)>| p.iter().any(|(n, _)| n == "key")))
 }
 
 /// A journal row as the adapter read it first.

@@ -66,7 +66,7 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
         id: id::fresh(now),
         at: now,
         call: call.clone(),
-        pbx_call_id: request.call.clone(),
+        pbx_call_id: request.call.as_deref().map(|c| id::spelling(c).to_owned()),
         caller: caller.external().unwrap_or(&request.caller).chars().take(64).collect(),
         outcome: Outcome::Nobody,
         agents: Vec::new(),
@@ -133,8 +133,17 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
             return Ok(picture);
         }
         let tried: BTreeSet<String> = offers.iter().filter(|o| o.state().counts_as_tried()).map(|o| o.agent.clone()).collect();
-        who_is_responsible(conn, &app, &number, now, &mut picture)?;
-        for step in routing::steps(&app.spec, &picture.known) {
+        if let Some(found) = crm::responsible(conn, &app, &number)? {
+            picture.has_contact = true;
+            picture.known = Known { owner: found.owner, deputy: found.deputy, last_agent: None };
+        }
+        for decl in &app.spec.routing.responsible {
+            // Most calls never come to this step, and it is the dearest to read.
+            if decl.to() == "last_agent" {
+                let since = now.plus_s(-app.spec.routing.last_agent_days * 86_400);
+                picture.known.last_agent = calls::last_agent(conn, app.id(), &number, since)?;
+            }
+            let Some(step) = routing::step(&app.spec, decl, &picture.known) else { continue };
             look_at(conn, &app, step, &Call { caller: &number, tried: &tried, now }, &mut picture)?;
             if !picture.eligible.is_empty() {
                 break;
@@ -148,18 +157,6 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
 /// A claim that still binds: named and waiting, rung, or talking. One that failed has ended.
 fn is_standing(offer: &Offer, now: Timestamp) -> bool {
     offer.ended_at.is_none() && (offer.state() == OfferState::Accepted || offer.until > now.0)
-}
-
-fn who_is_responsible(conn: &mut Conn, app: &App, number: &str, now: Timestamp, picture: &mut Picture) -> Result<()> {
-    if let Some(found) = crm::responsible(conn, app, number)? {
-        picture.has_contact = true;
-        picture.known = Known { owner: found.owner, deputy: found.deputy, last_agent: None };
-    }
-    if app.spec.routing.responsible.iter().any(|s| s.to() == "last_agent") {
-        let since = now.plus_s(-app.spec.routing.last_agent_days * 86_400);
-        picture.known.last_agent = calls::last_agent(conn, app.id(), number, since)?;
-    }
-    Ok(())
 }
 
 fn look_at(conn: &mut Conn, app: &App, mut step: Step, call: &Call<'_>, picture: &mut Picture) -> Result<()> {
@@ -191,6 +188,7 @@ enum Claimed {
 async fn claim(db: &Db, clock: &Clock, app: &Arc<App>, name: &str, decision: &str, eligible: Vec<String>, claim_s: i64) -> Result<Claimed> {
     let (app, clock, name, decision) = (app.clone(), clock.clone(), name.to_owned(), decision.to_owned());
     db.write(Durability::Process, move |conn| {
+        offers::lock_call(conn, &name)?;
         let now = clock.now();
         let of_call = offers::of_call(conn, app.id(), &name)?;
         if let Some(offer) = of_call.into_iter().find(|o| is_standing(o, now)) {

@@ -121,8 +121,11 @@ impl Pbx {
         }
     }
 
-    /// Reads whatever can be read of a routing hook's request; never fails, since it must be answered.
-    pub fn routing_request(&self, raw: Raw<'_>, context: &Context<'_>) -> RoutingRequest {
+    /// Reads a routing hook's request.
+    ///
+    /// # Errors
+    /// [`Unreadable`] with the reason; it must be answered all the same.
+    pub fn routing_request(&self, raw: Raw<'_>, context: &Context<'_>) -> Result<RoutingRequest, Unreadable> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::routing_request(raw, context),
         }

@@ -1,13 +1,13 @@
 //! Who can take a call: pure rules over agents' states. No clock, no store, no chance.
 //!
-//! [`steps`] turns an application's responsible chain into lists of agents; [`evaluate`] looks at one list and says of each agent whether he
-//! can take the call, with the first reason that fails.
+//! [`step`] turns one step of an application's responsible chain into a list of agents; [`evaluate`] looks at the list and says of each
+//! agent whether he can take the call, with the first reason that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::agent::{AgentState, ManualStatus, Refusal};
 use crate::domain::decision::Candidate;
-use crate::domain::spec::{Agent, Application, Queue};
+use crate::domain::spec::{Agent, Application, Queue, StepDecl};
 use crate::domain::time::Timestamp;
 
 /// One step of the chain for one call.
@@ -28,21 +28,15 @@ pub struct Known {
     pub last_agent: Option<String>,
 }
 
-/// The chain of an application for one caller, in order; steps that name nobody are left out.
-pub fn steps(app: &Application, known: &Known) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for decl in &app.routing.responsible {
-        let (personal, agents) = match decl.to().split_once(':') {
-            None => (true, person(known, decl.to()).iter().cloned().collect()),
-            Some(("group", id)) => (false, members(app, std::slice::from_ref(&id.to_owned()))),
-            Some(("queue", id)) => (false, app.queue.iter().find(|q| q.id == id).map(|q| queue_agents(app, q)).unwrap_or_default()),
-            Some(_) => (false, Vec::new()),
-        };
-        if !agents.is_empty() {
-            steps.push(Step { name: decl.to().to_owned(), agents, personal });
-        }
-    }
-    steps
+/// One step of an application's chain as it is for one caller; `None` when it names nobody.
+pub fn step(app: &Application, decl: &StepDecl, known: &Known) -> Option<Step> {
+    let (personal, agents) = match decl.to().split_once(':') {
+        None => (true, person(known, decl.to()).iter().cloned().collect()),
+        Some(("group", id)) => (false, members(app, std::slice::from_ref(&id.to_owned()))),
+        Some(("queue", id)) => (false, app.queue.iter().find(|q| q.id == id).map(|q| queue_agents(app, q)).unwrap_or_default()),
+        Some(_) => (false, Vec::new()),
+    };
+    (!agents.is_empty()).then(|| Step { name: decl.to().to_owned(), agents, personal })
 }
 
 fn person<'k>(known: &'k Known, word: &str) -> &'k Option<String> {

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::prepared::update;
 use super::schema::agent_states;
 use super::{Conn, Result, live};
 use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus};
@@ -113,7 +114,8 @@ pub fn all(conn: &mut Conn, application: i64) -> Result<Vec<AgentState>> {
 /// Writes back an agent that was locked.
 pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &AgentState) -> Result<()> {
     let row = Row::from_state(application, extension, state);
-    on_backend!(conn, |c| diesel::update(agent_states::table.find((application, &row.agent))).set(&row).execute(c))?;
+    let this = agent_states::application.eq(application).and(agent_states::agent.eq(&row.agent));
+    on_backend!(conn, |c| update(agent_states::table, this, &row).execute(c))?;
     Ok(())
 }
 
@@ -143,41 +145,35 @@ pub fn remove(conn: &mut Conn, application: i64, agent: &str) -> Result<()> {
 /// The one compare-and-set of the house: claims an agent for a call if, by his row, he can take it at `now`. False: he cannot any more.
 pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
     use agent_states::dsl as a;
-    let n = on_backend!(conn, |c| diesel::update(
-        agent_states::table.find((application, agent)).filter(
-            a::manual_status
-                .eq(ManualStatus::Available.as_str())
-                .and(a::next_status.is_null())
-                .and(a::ringing.eq(0))
-                .and(a::talking.eq(0))
-                .and(a::claim_until.le(now.0))
-                .and(a::wrap_until.le(now.0))
-                .and(a::cool_until.le(now.0))
-        )
-    )
-    .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0)))
-    .execute(c))?;
-    Ok(n > 0)
+    let free = a::application
+        .eq(application)
+        .and(a::agent.eq(agent))
+        .and(a::manual_status.eq(ManualStatus::Available.as_str()))
+        .and(a::next_status.is_null())
+        .and(a::ringing.eq(0))
+        .and(a::talking.eq(0))
+        .and(a::claim_until.le(now.0))
+        .and(a::wrap_until.le(now.0))
+        .and(a::cool_until.le(now.0));
+    let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0));
+    Ok(on_backend!(conn, |c| update(agent_states::table, free, claim).execute(c))? > 0)
 }
 
 /// Claims an agent for a call that he places himself: his manual status and wrap-up do not matter, another call does.
 pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
     use agent_states::dsl as a;
-    let n = on_backend!(conn, |c| diesel::update(
-        agent_states::table.find((application, agent)).filter(a::ringing.eq(0).and(a::talking.eq(0)).and(a::claim_until.le(now.0)))
-    )
-    .set((a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0)))
-    .execute(c))?;
-    Ok(n > 0)
+    let idle =
+        a::application.eq(application).and(a::agent.eq(agent)).and(a::ringing.eq(0)).and(a::talking.eq(0)).and(a::claim_until.le(now.0));
+    let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0));
+    Ok(on_backend!(conn, |c| update(agent_states::table, idle, claim).execute(c))? > 0)
 }
 
 /// Ends a claim of `call` on an agent, if it is still that call's.
 pub fn release(conn: &mut Conn, application: i64, agent: &str, call: &str, now: Timestamp) -> Result<bool> {
     use agent_states::dsl as a;
-    let n = on_backend!(conn, |c| diesel::update(agent_states::table.find((application, agent)).filter(a::claim_call.eq(call)))
-        .set((a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0)))
-        .execute(c))?;
-    Ok(n > 0)
+    let claimed = a::application.eq(application).and(a::agent.eq(agent)).and(a::claim_call.eq(call));
+    let none = (a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0));
+    Ok(on_backend!(conn, |c| update(agent_states::table, claimed, none).execute(c))? > 0)
 }
 
 /// Agents whose queued next status waits for a time that has come.

@@ -1,7 +1,7 @@
 //! Click-to-call requests and what became of them.
 
+use diesel::dsl::not;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
 use super::schema::callbacks;
 use super::{Conn, Result};
@@ -52,8 +52,7 @@ pub fn by_key(conn: &mut Conn, application: i64, key: &str) -> Result<Option<Cal
 /// Unfinished callbacks of an extension, oldest first.
 pub fn open_of(conn: &mut Conn, application: i64, extension: &str) -> Result<Vec<Callback>> {
     Ok(on_backend!(conn, |c| callbacks::table
-        .filter(callbacks::application.eq(application).and(callbacks::extension.eq(extension)))
-        .filter(diesel::dsl::sql::<Bool>("NOT finished"))
+        .filter(callbacks::application.eq(application).and(callbacks::extension.eq(extension)).and(not(callbacks::finished)))
         .order((callbacks::created_at, callbacks::id))
         .select(Callback::as_select())
         .load(c))?)
@@ -62,8 +61,7 @@ pub fn open_of(conn: &mut Conn, application: i64, extension: &str) -> Result<Vec
 /// Unfinished callbacks that have not moved since `before`.
 pub fn stale(conn: &mut Conn, before: Timestamp, limit: i64) -> Result<Vec<Callback>> {
     Ok(on_backend!(conn, |c| callbacks::table
-        .filter(diesel::dsl::sql::<Bool>("NOT finished"))
-        .filter(callbacks::updated_at.le(before.0))
+        .filter(not(callbacks::finished).and(callbacks::updated_at.le(before.0)))
         .limit(limit)
         .select(Callback::as_select())
         .load(c))?)

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::prepared::{update, upsert};
 use super::schema::{calls, legs, live_legs};
 use super::{Conn, Result, from_json, to_json};
 use crate::domain::call::CallFacts;
@@ -146,7 +147,10 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
     );
     let updated = match version {
         0 if !conn.is_postgres() => 0,
-        _ => on_backend!(conn, |c| diesel::update(calls::table.find((application, call))).set(values).execute(c))?,
+        _ => {
+            let this = calls::application.eq(application).and(calls::id.eq(call));
+            on_backend!(conn, |c| update(calls::table, this, values).execute(c))?
+        }
     };
     if updated == 0 {
         on_backend!(conn, |c| diesel::insert_into(calls::table)
@@ -159,29 +163,25 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
 /// Writes a leg's row. The agent stays as resolved when the row was first stored with one.
 pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
     use diesel::upsert::excluded;
-    on_backend!(conn, |c| diesel::insert_into(legs::table)
-        .values(row)
-        .on_conflict((legs::application, legs::call_id, legs::leg))
-        .do_update()
-        .set((
-            legs::sub_call_id.eq(excluded(legs::sub_call_id)),
-            legs::direction.eq(excluded(legs::direction)),
-            legs::status.eq(excluded(legs::status)),
-            legs::number.eq(excluded(legs::number)),
-            legs::did.eq(excluded(legs::did)),
-            legs::extension.eq(excluded(legs::extension)),
-            legs::agent.eq(diesel::dsl::case_when(legs::agent.is_null(), excluded(legs::agent)).otherwise(legs::agent)),
-            legs::place.eq(excluded(legs::place)),
-            legs::started_at.eq(excluded(legs::started_at)),
-            legs::answered_at.eq(excluded(legs::answered_at)),
-            legs::ended_at.eq(excluded(legs::ended_at)),
-            legs::talk_us.eq(excluded(legs::talk_us)),
-            legs::duration_us.eq(excluded(legs::duration_us)),
-            legs::transferred.eq(excluded(legs::transferred)),
-            legs::record_id.eq(excluded(legs::record_id)),
-            legs::logged_at.eq(excluded(legs::logged_at)),
-        ))
-        .execute(c))?;
+    let news = (
+        legs::sub_call_id.eq(excluded(legs::sub_call_id)),
+        legs::direction.eq(excluded(legs::direction)),
+        legs::status.eq(excluded(legs::status)),
+        legs::number.eq(excluded(legs::number)),
+        legs::did.eq(excluded(legs::did)),
+        legs::extension.eq(excluded(legs::extension)),
+        legs::agent.eq(diesel::dsl::case_when(legs::agent.is_null(), excluded(legs::agent)).otherwise(legs::agent)),
+        legs::place.eq(excluded(legs::place)),
+        legs::started_at.eq(excluded(legs::started_at)),
+        legs::answered_at.eq(excluded(legs::answered_at)),
+        legs::ended_at.eq(excluded(legs::ended_at)),
+        legs::talk_us.eq(excluded(legs::talk_us)),
+        legs::duration_us.eq(excluded(legs::duration_us)),
+        legs::transferred.eq(excluded(legs::transferred)),
+        legs::record_id.eq(excluded(legs::record_id)),
+        legs::logged_at.eq(excluded(legs::logged_at)),
+    );
+    on_backend!(conn, |c| upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news).execute(c))?;
     Ok(())
 }
 

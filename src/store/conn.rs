@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, sqlite};
 use crate::on_backend;
 
 pub enum Conn {
@@ -44,6 +44,7 @@ impl Conn {
         let failed = |e: diesel::ConnectionError| StoreError::Connection(e.to_string());
         match url {
             Url::Sqlite(path) => {
+                sqlite::plan_once();
                 let mut c = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
                 // A page cache of 4 MB a connection: the operating system's cache holds the rest, and memory is judged by our own pages.
                 c.batch_execute(
@@ -66,18 +67,6 @@ impl Conn {
 
     pub fn is_postgres(&self) -> bool {
         matches!(self, Conn::Postgres(_))
-    }
-
-    /// Runs `work` in a savepoint of the transaction in hand: an error undoes what it did and nothing else.
-    pub fn savepoint<T>(&mut self, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        self.execute("SAVEPOINT job")?;
-        match work(self) {
-            Ok(value) => self.execute("RELEASE SAVEPOINT job").map(|()| value),
-            Err(error) => {
-                self.execute("ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job")?;
-                Err(error)
-            }
-        }
     }
 
     /// Runs `work` in a transaction of its own; a transaction that lost against another is run again.

@@ -69,13 +69,17 @@ impl Db {
     pub fn open(options: &Options) -> Result<Db> {
         static IDS: AtomicU64 = AtomicU64::new(0);
         let url = Url::parse(&options.url).map_err(StoreError::Refused)?;
+        if let Url::Sqlite(path) = &url {
+            migrate::make_private(path)?;
+        }
         let mut first = Conn::open(&url)?;
         migrate::run(&mut first, &url)?;
         let size = options.pool_size.max(2);
         let sqlite = matches!(url, Url::Sqlite(_));
         let pool = r2d2::Pool::builder()
             .max_size(size)
-            .min_idle(Some(if sqlite { 0 } else { 1 }))
+            // Connections are made when they are asked for: none is being made in the background when the process ends.
+            .min_idle(Some(0))
             // On PostgreSQL a connection may have died while it lay idle; a SQLite file has no line to drop.
             .test_on_check_out(!sqlite)
             .connection_timeout(Duration::from_secs(5))
@@ -202,29 +206,39 @@ impl Db {
         query(&mut conn)
     }
 
-    /// Records a decision behind the answer, without ever waiting.
-    pub fn decide_later(&self, decision: Decision, application: i64) {
-        if self.0.behind.push(application, decision) {
-            self.flush_behind();
+    /// Records a decision behind the answer, without ever waiting. False: the store has been away for so long that it is not recorded.
+    pub fn decide_later(&self, decision: Decision, application: i64) -> bool {
+        let waiting = self.0.behind.push(application, decision);
+        if waiting == Some(1) {
+            // The first to wait starts the writing; after a failure the timers try again.
+            drop(self.flush_behind());
         }
+        waiting.is_some()
     }
 
-    /// Records a decision behind the answer. Waits only when so many are queued that the store cannot keep up.
-    pub async fn decide(&self, decision: Decision, application: i64) {
-        self.decide_later(decision, application);
+    /// As [`Db::decide_later`], but waits, not longer than `patience`, when so many are queued that the store cannot keep up.
+    pub async fn decide(&self, decision: Decision, application: i64, patience: Duration) -> bool {
+        let kept = self.decide_later(decision, application);
         if self.0.behind.is_crowded() {
-            self.flush().await;
+            // What is being written is not given up with the waiting.
+            let _ = tokio::time::timeout(patience, self.flush_behind()).await;
         }
+        kept
     }
 
-    /// Starts writing what waits behind, without waiting for it.
-    fn flush_behind(&self) {
+    /// True while decisions wait to be written.
+    pub fn is_behind(&self) -> bool {
+        !self.0.behind.is_empty()
+    }
+
+    /// Starts writing what waits behind.
+    fn flush_behind(&self) -> tokio::task::JoinHandle<()> {
         let db = self.clone();
         tokio::spawn(async move {
             // Let the decisions of this moment gather, so that one insert takes them all.
             tokio::task::yield_now().await;
             db.flush().await;
-        });
+        })
     }
 
     /// Writes the decisions that wait, and returns when they are committed.
@@ -244,6 +258,14 @@ impl Db {
         };
         if let Err(error) = result {
             tracing::warn!(%error, "decisions wait to be recorded");
+        }
+    }
+
+    /// Jobs that wait for the writer.
+    pub fn waiting_writes(&self) -> usize {
+        match &self.0.lane {
+            Lane::Thread { jobs, .. } => jobs.max_capacity() - jobs.capacity(),
+            Lane::Pool { permits } => (self.0.pool.max_size() as usize - 1).saturating_sub(permits.available_permits()),
         }
     }
 

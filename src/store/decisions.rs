@@ -12,18 +12,29 @@ use crate::on_backend;
 
 /// So many may wait before a lookup waits for the store.
 const CROWDED: usize = 8_192;
+/// Rows of one insert.
+const AT_ONCE: usize = 16;
+/// So many may wait at the most: a store that is away for long must not take the memory too.
+const MOST: usize = 65_536;
 
 /// Decisions that were answered and are not yet written.
 #[derive(Default)]
 pub struct Behind(Mutex<Vec<Row>>);
 
 impl Behind {
-    /// Queues one; true when it is the first to wait, so that somebody starts the writing.
-    pub fn push(&self, application: i64, decision: Decision) -> bool {
+    /// Queues one, and tells how many wait; `None`: it was one too many, and is forgotten.
+    pub fn push(&self, application: i64, decision: Decision) -> Option<usize> {
         let row = Row::from_decision(application, decision);
         let mut rows = self.lock();
+        if rows.len() >= MOST {
+            return None;
+        }
         rows.push(row);
-        rows.len() == 1
+        Some(rows.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     pub fn is_crowded(&self) -> bool {
@@ -99,10 +110,13 @@ impl Row {
 
 /// Inserts many; a decision that is there already stays as it is.
 pub fn insert(conn: &mut Conn, rows: &[Row]) -> Result<()> {
-    // SQLite takes 32,766 parameters in a statement; every distinct length of a chunk is a statement of its own, hence the two sizes.
-    let (whole, rest) = rows.split_at(rows.len() / 64 * 64);
-    for chunk in whole.chunks(64).chain(rest.chunks(1)) {
+    // Only an array's length is part of its type, and so of a statement that stays prepared.
+    let (chunks, rest) = rows.as_chunks::<AT_ONCE>();
+    for chunk in chunks {
         on_backend!(conn, |c| diesel::insert_into(decisions::table).values(chunk).on_conflict_do_nothing().execute(c))?;
+    }
+    for row in rest {
+        on_backend!(conn, |c| diesel::insert_into(decisions::table).values(row).on_conflict_do_nothing().execute(c))?;
     }
     Ok(())
 }

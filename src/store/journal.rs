@@ -32,11 +32,11 @@ pub fn insert(conn: &mut Conn, entry: &Entry) -> Result<bool> {
     Ok(added > 0)
 }
 
-/// Keeps why an entry could not be applied.
-pub fn set_error(conn: &mut Conn, entry: &Entry, error: &str) -> Result<()> {
+/// Why the stored entry of the same event could not be read or applied; `None`: it was.
+pub fn error_of(conn: &mut Conn, entry: &Entry) -> Result<Option<String>> {
     let key = (entry.application, entry.at, entry.digest);
-    on_backend!(conn, |c| diesel::update(journal::table.find(key)).set(journal::error.eq(error)).execute(c))?;
-    Ok(())
+    let found = on_backend!(conn, |c| journal::table.find(key).select(journal::error).first::<Option<String>>(c).optional())?;
+    Ok(found.flatten())
 }
 
 /// The entries of calls whose id lies in `from..to`, oldest first.

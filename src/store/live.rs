@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
+use super::prepared::upsert;
 use super::schema::live_legs;
 use super::{Conn, Result};
 use crate::domain::time::Timestamp;
@@ -26,18 +27,14 @@ pub struct LiveLeg {
 
 /// A leg rings or talks. What the watchdog gave up stays so until the leg is heard of in a new phase.
 pub fn put(conn: &mut Conn, leg: &LiveLeg) -> Result<()> {
-    on_backend!(conn, |c| diesel::insert_into(live_legs::table)
-        .values(leg)
-        .on_conflict((live_legs::application, live_legs::call_id, live_legs::leg))
-        .do_update()
-        .set((
-            live_legs::extension.eq(excluded(live_legs::extension)),
-            live_legs::answered.eq(excluded(live_legs::answered)),
-            live_legs::since.eq(excluded(live_legs::since)),
-            live_legs::check_at.eq(excluded(live_legs::check_at)),
-            live_legs::given_up.eq(false),
-        ))
-        .execute(c))?;
+    let news = (
+        live_legs::extension.eq(excluded(live_legs::extension)),
+        live_legs::answered.eq(excluded(live_legs::answered)),
+        live_legs::since.eq(excluded(live_legs::since)),
+        live_legs::check_at.eq(excluded(live_legs::check_at)),
+        live_legs::given_up.eq(false),
+    );
+    on_backend!(conn, |c| upsert(diesel::insert_into(live_legs::table).values(leg), "application, call_id, leg", news).execute(c))?;
     Ok(())
 }
 

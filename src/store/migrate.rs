@@ -63,6 +63,24 @@ fn refuse_newer(applied: &[diesel::migration::MigrationVersion<'_>], known: Vec<
     }
 }
 
+/// Files of ours are for ours: they hold people's numbers.
+fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes the database's file, when it is not there, readable by its owner only; SQLite gives its companions the same mode.
+pub fn make_private(database: &std::path::Path) -> Result<()> {
+    private()
+        .create(true)
+        .append(true)
+        .open(database)
+        .map(|_| ())
+        .map_err(|e| StoreError::Connection(format!("{}: {e}", database.display())))
+}
+
 /// A lock on a file beside the database: SQLite's own lock cannot be held around diesel's transactions.
 struct FileLock(std::fs::File);
 
@@ -71,7 +89,7 @@ impl FileLock {
         let mut name = database.as_os_str().to_owned();
         name.push(".lock");
         let failed = |e: std::io::Error| StoreError::Connection(format!("{}: {e}", std::path::Path::new(&name).display()));
-        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+        let file = private().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(FileLock(file))
     }

@@ -17,9 +17,11 @@ pub mod live;
 pub mod log;
 pub mod migrate;
 pub mod offers;
+mod prepared;
 pub mod records;
 pub mod roster;
 pub mod schema;
+mod sqlite;
 pub mod tokens;
 mod writer;
 
@@ -86,4 +88,17 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
 /// Reads a TEXT column's JSON.
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| StoreError::Unreadable(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreError;
+    use diesel::result::{DatabaseErrorKind, Error};
+
+    #[test]
+    fn only_a_unique_key_is_taken() {
+        let database = |kind| StoreError::Database(Error::DatabaseError(kind, Box::new(String::new())));
+        assert!(database(DatabaseErrorKind::UniqueViolation).is_taken());
+        assert!(!database(DatabaseErrorKind::SerializationFailure).is_taken() && !StoreError::Busy.is_taken());
+    }
 }

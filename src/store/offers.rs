@@ -1,8 +1,9 @@
 //! Offers: which agent was named to which call, and what became of it.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 
+use super::prepared::update;
 use super::schema::offers;
 use super::{Conn, Result};
 use crate::domain::agent::OfferState;
@@ -40,6 +41,14 @@ pub fn of_call(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offe
         .load(c))?)
 }
 
+/// Lets one transaction at a time make offers of this call, so that two questions about it cannot bind two agents. SQLite has one writer.
+pub fn lock_call(conn: &mut Conn, call: &str) -> Result<()> {
+    if let Conn::Postgres(c) = conn {
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind::<Text, _>(call).execute(c)?;
+    }
+    Ok(())
+}
+
 pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
     Ok(on_backend!(conn, |c| offers::table
         .filter(offers::application.eq(application).and(offers::call_id.eq_any(calls)))
@@ -55,14 +64,14 @@ pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
 
 /// Moves an offer on, to its end when `ended` says when; false when somebody else moved it first.
 pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, ended: Option<Timestamp>) -> Result<bool> {
-    let n = on_backend!(conn, |c| diesel::update(
-        offers::table
-            .find((offer.application, &offer.call_id, &offer.id))
-            .filter(offers::state.eq(&offer.state).and(offers::ended_at.is_null()))
-    )
-    .set((offers::state.eq(state.as_str()), offers::ended_at.eq(ended.map(|t| t.0))))
-    .execute(c))?;
-    Ok(n > 0)
+    let as_seen = offers::application
+        .eq(offer.application)
+        .and(offers::call_id.eq(&offer.call_id))
+        .and(offers::id.eq(&offer.id))
+        .and(offers::state.eq(&offer.state))
+        .and(offers::ended_at.is_null());
+    let news = (offers::state.eq(state.as_str()), offers::ended_at.eq(ended.map(|t| t.0)));
+    Ok(on_backend!(conn, |c| update(offers::table, as_seen, news).execute(c))? > 0)
 }
 
 /// Pending offers whose time is over.

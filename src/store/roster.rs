@@ -134,16 +134,7 @@ pub fn items_of(app: &Application, origin: Origin) -> Result<Vec<Item>> {
 
 /// Writes an application's own row; its lists are not touched.
 pub fn put_application(conn: &mut Conn, app: &Application) -> Result<()> {
-    let bare = Application {
-        agent: Vec::new(),
-        extension: Vec::new(),
-        group: Vec::new(),
-        queue: Vec::new(),
-        number: Vec::new(),
-        contact: Vec::new(),
-        ..app.clone()
-    };
-    let body = to_json(&bare)?;
+    let body = to_json(&app.without_lists())?;
     on_backend!(conn, |c| diesel::insert_into(applications::table)
         .values((applications::id.eq(app.id), applications::login.eq(&app.login), applications::body.eq(&body)))
         .on_conflict(applications::id)

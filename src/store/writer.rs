@@ -1,7 +1,8 @@
-//! The one writer of SQLite: a thread that takes what waits, runs each job in a savepoint, commits once, and then answers all of them.
+//! The one writer of SQLite: a thread that takes what waits, runs it in one transaction, commits once, and then answers all of it.
 //!
-//! Waiting for the disk is what a commit costs, so jobs that arrive meanwhile share the next one. A job that fails rolls back to its own
-//! savepoint; a commit that fails fails all of its jobs, and nothing of them is kept.
+//! Waiting for the disk is what a commit costs, so jobs that arrive meanwhile share the next one. Jobs run without savepoints, which cost as
+//! much as the jobs do; when one fails, all is rolled back and the batch runs again with a savepoint each, so that the failed one leaves
+//! nothing and the others stand. A commit that fails fails all of its jobs, and nothing of them is kept.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::decisions::Behind;
+use super::decisions::{self, Behind};
 use super::{Conn, Result, StoreError};
 
 /// How sure a commit must be before the job is answered.
@@ -73,44 +74,76 @@ where
 /// Runs until every sender is gone.
 pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, behind: Arc<Behind>, stopped: Arc<AtomicBool>) {
     let _ = conn.execute(&format!("PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}"));
-    let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
-    let mut full = true;
-    while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let want_full = batch.iter().any(|j| j.durability() == Durability::Full);
-        if want_full != full {
-            let _ = conn.execute(if want_full { "PRAGMA synchronous=FULL" } else { "PRAGMA synchronous=NORMAL" });
-            full = want_full;
-        }
-        let committed = commit(&mut conn, &mut batch, &behind);
-        if let Err(e) = &committed {
-            tracing::error!(error = %e, jobs = batch.len(), "a batch of writes was not committed");
-        }
-        for job in batch.drain(..) {
-            job.answer(committed.as_ref().map(|_| ()));
+    let mut waiting: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
+    while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
+        // Who asks less of the disk is not made to wait for it: a lookup's claim comes before the events beside it.
+        let (durable, quick): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|j| j.durability() == Durability::Full);
+        for (batch, synchronous) in [(quick, "PRAGMA synchronous=NORMAL"), (durable, "PRAGMA synchronous=FULL")] {
+            if !batch.is_empty() {
+                let ready = conn.execute(synchronous);
+                settle(batch, |batch| ready.and_then(|()| commit(&mut conn, batch, &behind)));
+            }
         }
     }
-    let _ = commit(&mut conn, &mut batch, &behind);
+    let _ = commit(&mut conn, &mut [], &behind);
     stopped.store(true, Ordering::SeqCst);
 }
 
+/// Commits a batch and answers it.
+fn settle(mut batch: Vec<Box<dyn Job>>, commit: impl FnOnce(&mut [Box<dyn Job>]) -> Result<()>) {
+    let committed = commit(&mut batch);
+    if let Err(e) = &committed {
+        tracing::error!(error = %e, jobs = batch.len(), "a batch of writes was not committed");
+    }
+    for job in batch {
+        job.answer(committed.as_ref().map(|_| ()));
+    }
+}
+
+/// Whether a failed job takes the whole batch with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Savepoints {
+    None,
+    Each,
+}
+
 fn commit(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind) -> Result<()> {
-    let rows = behind.take();
+    match attempt(conn, batch, behind, Savepoints::None) {
+        Ok(false) => attempt(conn, batch, behind, Savepoints::Each).map(|_| ()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Runs and commits the batch; false when a job failed that had no savepoint, and nothing was kept.
+fn attempt(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind, savepoints: Savepoints) -> Result<bool> {
     conn.execute("BEGIN IMMEDIATE")?;
-    let work = (|| {
-        for job in batch.iter_mut() {
-            conn.execute("SAVEPOINT job")?;
-            let kept = job.run(conn);
-            conn.execute(if kept { "RELEASE SAVEPOINT job" } else { "ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job" })?;
+    // Taken when the transaction is there: what waits for a locked database is seen to wait.
+    let rows = behind.take();
+    let result = run_all(conn, batch, savepoints).and_then(|whole| {
+        if whole {
+            decisions::insert(conn, &rows)?;
+            conn.execute("COMMIT")?;
         }
-        if !rows.is_empty() {
-            super::decisions::insert(conn, &rows)?;
-        }
-        conn.execute("COMMIT")
-    })();
-    if let Err(error) = work {
+        Ok(whole)
+    });
+    if !matches!(result, Ok(true)) {
         let _ = conn.execute("ROLLBACK");
         behind.put_back(rows);
-        return Err(error);
     }
-    Ok(())
+    result
+}
+
+fn run_all(conn: &mut Conn, batch: &mut [Box<dyn Job>], savepoints: Savepoints) -> Result<bool> {
+    for job in batch {
+        if savepoints == Savepoints::None {
+            if !job.run(conn) {
+                return Ok(false);
+            }
+            continue;
+        }
+        conn.execute("SAVEPOINT job")?;
+        let kept = job.run(conn);
+        conn.execute(if kept { "RELEASE SAVEPOINT job" } else { "ROLLBACK TO SAVEPOINT job; RELEASE SAVEPOINT job" })?;
+    }
+    Ok(true)
 }

@@ -18,6 +18,7 @@ pub mod metric {
     /// Routing decisions \[pbx, outcome: agent, nobody, list\].
     pub const DECISIONS: &str = "hookflash_decisions_total";
     /// Routing decisions that the deadline cut short \[pbx\].
+    pub const DECISIONS_FORGOTTEN: &str = "hookflash_decisions_forgotten_total";
     pub const DECISIONS_LATE: &str = "hookflash_decisions_late_total";
     /// REST requests answered \[status\].
     pub const API_REQUESTS: &str = "hookflash_api_requests_total";
@@ -75,6 +76,7 @@ fn describe() {
     describe_histogram!(metric::HOOK_SECONDS, Unit::Seconds, "Time from a hook's request to its answer");
     describe_counter!(metric::EVENTS, "Events read from hooks, by what became of them");
     describe_counter!(metric::DECISIONS, "Routing decisions, by outcome");
+    describe_counter!(metric::DECISIONS_FORGOTTEN, "Routing decisions that were not recorded because the database was away for too long");
     describe_counter!(metric::DECISIONS_LATE, "Routing decisions that the deadline cut short");
     describe_counter!(metric::API_REQUESTS, "REST requests answered");
     describe_gauge!(metric::WRITE_QUEUE, "Jobs that wait for the database's writer");

@@ -2,7 +2,7 @@
 //!
 //! Level-triggered: a sweep looks at what is due now and does it, whatever woke it, so a missed tick, a restart or a second node does no
 //! harm: each action is a conditional update of the row it is about. Offers without a leg, legs that nobody ends, queued statuses,
-//! callbacks without news, the retention of old rows, and the roster's revision are all seen here.
+//! callbacks without news, decisions that could not be written, the retention of old rows, and the roster's revision are all seen here.
 
 mod callbacks;
 mod legs;
@@ -63,6 +63,10 @@ pub async fn sweep(server: &Arc<Hookflash>) {
     said("apply queued statuses", statuses::sweep(server).await);
     said("check live legs", legs::sweep(server).await);
     said("settle callbacks", callbacks::sweep(server).await);
+    // They are written right after their answers; what waits until now could not be.
+    if server.db.is_behind() {
+        server.db.flush().await;
+    }
 }
 
 fn said<T>(what: &str, result: Result<T>) {
@@ -84,7 +88,7 @@ async fn follow_clock(server: &Hookflash) -> Result<()> {
     // Less than the round trip tells nothing.
     if off.abs() > 50_000.max(after.since(before)) {
         tracing::info!(off_ms = off / 1_000, "the clock follows the database's");
-        server.clock.advance(off);
+        server.clock.correct(off);
     }
     Ok(())
 }

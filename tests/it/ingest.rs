@@ -2,7 +2,7 @@
 
 use hookflash::domain::agent::{OfferState, State};
 use hookflash::domain::time::Timestamp;
-use hookflash::ingest::{Accepted, replay};
+use hookflash::ingest::Accepted;
 use hookflash::simulator::telphin::{Cast, Row, Spelling, scenario};
 use hookflash::store::{agents, calls, journal, live, log, offers};
 use proptest::prelude::*;
@@ -10,7 +10,8 @@ use proptest::test_runner::TestRunner;
 use rstest::rstest;
 
 use crate::support::Backend::{Postgres, Sqlite};
-use crate::support::{Backend, House, START};
+use crate::support::hooks::leg;
+use crate::support::{Backend, House, START, no_differences};
 
 const CLIENT: &str = "+79995550101";
 
@@ -28,13 +29,6 @@ async fn logged(house: &House) -> Vec<(String, String, String)> {
 
 fn row(kind: &str, status: &str, place: &str) -> (String, String, String) {
     (kind.into(), status.into(), place.into())
-}
-
-async fn no_differences(house: &House) {
-    let (db, app) = (house.hookflash.db.clone(), house.app());
-    let report = tokio::task::spawn_blocking(move || replay::run(&db, &app, Timestamp(0), false, |_, _| {})).await.unwrap().unwrap();
-    assert_eq!(report.differences, vec![], "a replay of {} calls", report.calls);
-    assert_eq!(report.skipped, 0);
 }
 
 #[rstest]
@@ -80,7 +74,7 @@ async fn every_sequence_is_logged_once_and_replays_exactly(#[values(Sqlite, Post
 async fn a_missed_call_appears_after_its_wait_and_is_withdrawn_by_later_facts(#[values(Sqlite, Postgres)] backend: Backend) {
     let house = House::open(backend).await;
     let lost = "EventType=hangup&EventTime=1767000031000000&CallID=77AA01&CallStatus=CANCEL&CallFlow=IN&Bridged=no&CallerIDNum=%2B79995550102&CalledDID=74955550100&CalledExtension=0047%2A099%40sip.example&Duration=31000000";
-    house.event(&lost).await;
+    house.event(lost).await;
     let visible = |house: &House| {
         let (db, now) = (house.hookflash.db.clone(), house.clock.now());
         async move { db.read(move |conn| log::legs(conn, 807, &log::Filter::default(), None, now, 10)).await.unwrap() }
@@ -149,14 +143,6 @@ async fn a_lookup_respects_what_agents_do(#[values(Sqlite, Postgres)] backend: B
         "Nobody can take the call: Ann Lee (owner) was just named to another call, Bob Ray (deputy) was just named to another call, \
          Eve Fox (group:sales) was just named to another call."
     );
-}
-
-/// The events of one leg of `call` on `phone`.
-fn leg(kind: &str, call: &str, phone: &str, second: i64, more: &str) -> String {
-    format!(
-        "EventType={kind}&EventTime={}&CallID={call}&SubCallID=7001{phone}-{call}&CallFlow=IN&CallerIDNum=%2B79995550101&CallerExtension=0047%2A099&CalledExtension=0047%2A{phone}%40sip.example{more}",
-        1_767_000_000_000_000i64 + second * 1_000_000
-    )
 }
 
 #[rstest]

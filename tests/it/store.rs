@@ -9,7 +9,7 @@ use diesel::{RunQueryDsl, sql_query};
 use hookflash::domain::time::Timestamp;
 use hookflash::pbx::Raw;
 use hookflash::store::{Conn, Db, Durability, Options, StoreError};
-use hookflash::store::{agents, callbacks, calls, contacts, live, log, offers, records};
+use hookflash::store::{agents, callbacks, calls, contacts, decisions, live, log, offers, records};
 use rstest::rstest;
 
 use crate::support::Backend::{Postgres, Sqlite};
@@ -121,14 +121,14 @@ async fn hot_statements(house: &House) -> Vec<String> {
                 application: 807,
                 at: reading.at,
                 digest: reading.digest,
-                received_at: 0,
+                received_at: now.0,
                 hook: "event".into(),
                 call_id: None,
                 content_type: String::new(),
                 raw: form.into_bytes(),
                 error: None,
             };
-            hookflash::ingest::apply(&mut conn, &app, entry, &reading.events, now).unwrap();
+            hookflash::ingest::apply(&mut conn, &app, &entry, &reading.events).unwrap();
         }
         let c = &mut conn;
         contacts::responsible(c, 807, "+79995550101").unwrap();
@@ -137,6 +137,7 @@ async fn hot_statements(house: &House) -> Vec<String> {
         offers::expired(c, now, 10).unwrap();
         agents::get(c, 807, "ann").unwrap();
         agents::reserve(c, 807, "ann", "x", now, now).unwrap();
+        decisions::of_call(c, 807, "x").unwrap();
         live::due(c, now, 10).unwrap();
         callbacks::open_of(c, 807, "101").unwrap();
         records::leg_of(c, 807, "r").unwrap();
@@ -171,7 +172,9 @@ async fn hot_statements_never_scan_a_table(#[values(Sqlite, Postgres)] backend: 
         })
         .await;
     for (sql, plan) in plans {
-        let scans = plan.iter().any(|l| l.contains("SCAN ") || l.contains("Seq Scan") || l.contains("USE TEMP B-TREE"));
+        // An application is no key: to search by it alone is to read all of its rows.
+        let scans = ["SCAN ", "(application=?)", "Seq Scan", "USE TEMP B-TREE"];
+        let scans = plan.iter().any(|l| scans.iter().any(|scan| l.contains(scan)));
         assert!(!scans, "{sql}\n{plan:#?}");
     }
 }

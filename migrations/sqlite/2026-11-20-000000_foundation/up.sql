@@ -243,3 +243,13 @@ CREATE TABLE facts (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 );
+
+-- How selective the keys are. Unasked, SQLite takes an application for a few rows, and where `application` leads the key of a table without
+-- rowid it then reads all of the application's rows instead of the index beside them.
+ANALYZE sqlite_schema;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('live_legs', 'live_legs', '10000 10000 2 1'),
+    ('live_legs', 'live_legs_by_extension', '10000 10000 2'),
+    ('decisions', 'decisions', '1000000 1000000 1'),
+    ('decisions', 'decisions_by_call', '1000000 1000000 2');
+ANALYZE sqlite_schema;

@@ -47,7 +47,7 @@ struct NewStatus {
 }
 
 /// List the agents with their states
-#[utoipa::path(responses((status = 200, body = Items<AgentView>)))]
+#[utoipa::path(params(Page), responses((status = 200, body = Items<AgentView>)))]
 #[get("/apps/{app}/agents")]
 async fn list(at: AppPath, Query(page): Query<Page>) -> Result<Answer<Items<AgentView>>, Failure> {
     let declared = crud::list::<Agent>(&at, &page)?;
@@ -86,7 +86,7 @@ async fn replace(at: AppPath, id: Id, Json(body): Json<Value>) -> Result<Answer<
 /// Delete one agent
 ///
 /// Refused while a group, a contact or a token refers to him, unless forced: then those references go, and his tokens are revoked.
-#[utoipa::path(responses((status = 204)))]
+#[utoipa::path(params(Force), responses((status = 204)))]
 #[delete("/apps/{app}/agents/{id}")]
 async fn remove(at: AppPath, id: Id, Query(query): Query<Force>) -> Result<HttpResponse, Failure> {
     at.must(Action::WriteSettings)?;

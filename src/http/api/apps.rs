@@ -26,7 +26,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
 }
 
 /// List the applications that the token reaches
-#[utoipa::path(responses((status = 200, body = Items<Application>)))]
+#[utoipa::path(params(Page), responses((status = 200, body = Items<Application>)))]
 #[get("/apps")]
 async fn list(caller: Caller, Query(page): Query<Page>) -> Result<Answer<Items<Value>>, Failure> {
     let snapshot = caller.hookflash.roster.snapshot();
@@ -67,7 +67,7 @@ async fn put_one(at: NewAppId, Json(body): Json<Value>) -> Result<HttpResponse, 
 /// Delete an application
 ///
 /// Refused while it has agents, contacts, calls or anything else, unless forced: then all of that goes too, and its tokens are revoked.
-#[utoipa::path(responses((status = 204)))]
+#[utoipa::path(params(Force), responses((status = 204)))]
 #[delete("/apps/{app}")]
 async fn remove(at: NewAppId, Query(query): Query<Force>) -> Result<HttpResponse, Failure> {
     at.must(Action::WriteSettings, at.id)?;

@@ -43,6 +43,7 @@ impl From<(String, Contact)> for ContactView {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ContactQuery {
     /// Only the contact with this phone, E.164.
     #[param(value_type = Option<String>, example = "+79990001122")]
@@ -56,7 +57,7 @@ struct ContactQuery {
 }
 
 /// List the contacts
-#[utoipa::path(responses((status = 200, body = Items<ContactView>)))]
+#[utoipa::path(params(ContactQuery), responses((status = 200, body = Items<ContactView>)))]
 #[get("/apps/{app}/contacts")]
 async fn list(at: AppPath, Query(query): Query<ContactQuery>) -> Result<Answer<Items<ContactView>>, Failure> {
     at.must(Action::ReadSettings)?;

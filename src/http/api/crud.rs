@@ -78,7 +78,7 @@ macro_rules! crud {
             cfg.service(list).service(create).service(read).service(replace).service(remove);
         }
 
-        #[utoipa::path(summary = concat!("List every ", $one), responses((status = 200, body = Items<$item>)))]
+        #[utoipa::path(params(Page), summary = concat!("List every ", $one), responses((status = 200, body = Items<$item>)))]
         #[get($all_path)]
         async fn list(at: AppPath, Query(page): Query<Page>) -> Result<Answer<Items<$item>>, Failure> {
             Ok(Answer(crud::list(&at, &page)?))
@@ -103,7 +103,7 @@ macro_rules! crud {
             Ok(Answer(crud::replace(&at, &id.0, body).await?))
         }
 
-        #[utoipa::path(summary = concat!("Delete one ", $one), responses((status = 204)))]
+        #[utoipa::path(params(Force), summary = concat!("Delete one ", $one), responses((status = 204)))]
         #[delete($one_path)]
         async fn remove(at: AppPath, id: Id, Query(query): Query<Force>) -> Result<HttpResponse, Failure> {
             crud::remove::<$item>(&at, id.0, query.force).await

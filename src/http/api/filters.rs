@@ -9,27 +9,20 @@ use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::Action;
+use crate::domain::call_log::CallDirection;
 use crate::http::error::Failure;
 use crate::http::extract::AppPath;
 use crate::http::query::{Instant, Limit, Phone, pairs, read};
 use crate::roster::App;
 use crate::store::log::Filter;
-use crate::text_enum;
 
 /// What begins the parameters that ask for the tags of public numbers: `tag.team=sales`.
 const TAG: &str = "tag.";
 
-text_enum! {
-    pub enum DirectionFilter {
-        In = "in",
-        Out = "out",
-        Internal = "internal",
-    }
-}
-
 /// The parameters other than tags; `S` is the statuses that the list knows.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, bound(deserialize = "S: DeserializeOwned"))]
+#[into_params(parameter_in = Query)]
 pub struct Filters<S: ToSchema> {
     /// Begun at this instant or later: RFC 3339, or a date.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -38,7 +31,7 @@ pub struct Filters<S: ToSchema> {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Instant>,
     #[param(inline)]
-    direction: Option<DirectionFilter>,
+    direction: Option<CallDirection>,
     #[param(inline)]
     status: Option<S>,
     /// With a leg of this agent.

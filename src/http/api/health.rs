@@ -83,7 +83,7 @@ fn writer(at: &AppId) -> Option<Finding> {
         severity: Condition::Failing,
         what: "database".into(),
         detail: "nothing can be written: the writer has stopped".into(),
-        mend: "see the server's log and restart it; PBXs send again what was not acknowledged".into(),
+        mend: "see the server's log and restart it; meanwhile events are answered 503 and lookups with the safe reply".into(),
     })
 }
 

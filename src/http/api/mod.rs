@@ -5,9 +5,11 @@
 
 pub mod agents;
 pub mod apps;
+pub mod callbacks;
 pub mod calls;
 pub mod contacts;
 pub(crate) mod crud;
+pub mod explain;
 pub mod extensions;
 pub mod filters;
 pub mod groups;
@@ -15,6 +17,7 @@ pub mod health;
 pub mod legs;
 pub mod numbers;
 pub mod queues;
+pub mod records;
 pub mod tokens;
 pub mod view;
 
@@ -32,5 +35,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(contacts::configure)
         .configure(calls::configure)
         .configure(legs::configure)
+        .configure(callbacks::configure)
+        .configure(records::configure)
+        .configure(explain::configure)
         .configure(tokens::configure);
 }

@@ -69,7 +69,7 @@ impl From<Token> for TokenView {
 /// List the tokens
 ///
 /// Revoked ones too. An administrator of one application sees those of that application.
-#[utoipa::path(responses((status = 200, body = Items<TokenView>)))]
+#[utoipa::path(params(Page), responses((status = 200, body = Items<TokenView>)))]
 #[get("/tokens")]
 async fn list(caller: Caller, Query(page): Query<Page>) -> Result<Answer<Items<TokenView>>, Failure> {
     must_manage(&caller, caller.principal.application)?;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::Settings;
 use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, What};
 use crate::domain::id;
-use crate::domain::phone::Party;
+use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
 use crate::pbx::{Context, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable};
@@ -30,12 +30,13 @@ impl Fields {
         let body = std::str::from_utf8(raw.body).map_err(|_| Unreadable("the body is not UTF-8".into()))?;
         let mut fields = Vec::new();
         for part in [raw.query, body.trim()] {
-            if part.contains("%00") {
-                return Err(Unreadable("a parameter holds a zero byte".into()));
-            }
             let pairs: Vec<(String, String)> =
                 serde_urlencoded::from_str(part).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))?;
             fields.extend(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
+        }
+        // No text of a database may hold one.
+        if fields.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            return Err(Unreadable("a parameter holds a zero byte".into()));
         }
         Ok(Fields(fields))
     }
@@ -59,14 +60,14 @@ impl Fields {
     }
 }
 
-pub fn routing_request(raw: Raw<'_>, context: &Context<'_>) -> RoutingRequest {
-    let Ok(fields) = Fields::read(raw) else { return RoutingRequest::default() };
-    RoutingRequest {
+pub fn routing_request(raw: Raw<'_>, context: &Context<'_>) -> Result<RoutingRequest, Unreadable> {
+    let fields = Fields::read(raw)?;
+    Ok(RoutingRequest {
         call: fields.get("callid").map(|c| c.trim().to_owned()),
         caller: fields.get("calleridnum").unwrap_or_default().to_owned(),
         did: fields.get("calleddid").and_then(|d| context.numbering.read(d).external().map(str::to_owned)),
         asking_extension: fields.get("calledextension").and_then(|e| short(context, e)),
-    }
+    })
 }
 
 /// Exactly one verb (section 3.2).
@@ -142,14 +143,14 @@ fn event_time(fields: &Fields) -> Option<Timestamp> {
 /// The PBX's name of the called extension, cut at `@`.
 fn place_name(fields: &Fields) -> Option<String> {
     let name = fields.get("calledextension").or(fields.get("callerextension")).or(fields.get("callednumber"))?;
-    Some(name.trim().split('@').next().unwrap_or_default().to_owned())
+    Some(id::spelling(name.trim().split('@').next().unwrap_or_default()).to_owned())
 }
 
 /// The short form of an extension's name, whatever its prefix.
 fn short(context: &Context<'_>, name: &str) -> Option<String> {
     let name = name.trim().split('@').next().unwrap_or_default();
     let own = context.numbering.own_extension(name).unwrap_or_else(|| name.rsplit('*').next().unwrap_or_default());
-    (!own.is_empty()).then(|| own.to_owned())
+    (1..=LONGEST_EXTENSION).contains(&own.len()).then(|| own.to_owned())
 }
 
 fn call_event(
@@ -222,7 +223,8 @@ fn call_event(
             status: fields.get("callstatus").map(end_status),
             duration_us: fields.integer("duration").map(|d| d.max(0)),
             talk_us: fields.integer("bridgedduration").map(|d| d.max(0)),
-            record_id: fields.get("recid").map(|r| r.trim().to_owned()),
+            // An id that was cut would name another recording.
+            record_id: fields.get("recid").map(str::trim).filter(|r| id::spelling(r) == *r).map(str::to_owned),
         }),
         _ => Phase::Begin,
     };

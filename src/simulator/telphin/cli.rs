@@ -25,7 +25,7 @@ pub struct Args {
     /// Where the server is: the IVR asks it first, and it gets the events of all extensions.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub hookflash_url: String,
-    /// Leave the subscriptions and the IVR rules to the server's `provision`.
+    /// Begin without subscriptions and IVR rules.
     #[arg(long)]
     pub bare: bool,
     /// Calls a minute; 0 makes none, `/_sim/call` starts one.

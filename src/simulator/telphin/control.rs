@@ -28,7 +28,8 @@ use super::scenario::{Cast, Row, scenario};
 struct Scenario {
     row: String,
     client: String,
-    #[serde(default)]
+    /// Makes the ids; without one they are new each time.
+    #[serde(default = "rand::random")]
     seed: u64,
 }
 

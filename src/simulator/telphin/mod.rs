@@ -54,7 +54,7 @@ pub use conditions::Conditions;
 pub use deliver::{Delivery, Fate, Outcome, disturb, fate};
 pub use directory::{Directory, Extension, ExtensionType, Ivr, Method, Queue, Rule};
 pub use event::{CallStatus, Event, EventType, Flow, Scheduled, Spelling};
-pub use interactive::{Asked, Verb};
+pub use interactive::{Asked, Verb, parse as parse_reply};
 pub use leg::{Call, Desk, Ids, Leg};
 pub use oauth::{AppType, OauthApp};
 pub use scenario::{Cast, Row, scenario};

@@ -73,7 +73,7 @@ impl Shop {
         };
         let id = decision.id.clone();
         self.runtime.block_on(async {
-            self.db.decide(decision, 807).await;
+            self.db.decide_later(decision, 807);
             self.db.flush().await;
         });
         id

@@ -1,0 +1,105 @@
+//! The database that a scenario plays on: two applications with 1,000 agents each, and as many contacts as it asks for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use hookflash::declare;
+use hookflash::domain::agent::ManualStatus;
+use hookflash::domain::spec::{Agent, Application};
+use hookflash::domain::time::Clock;
+use hookflash::store::roster::Origin;
+use hookflash::store::{Db, Durability, Options};
+use tempfile::TempDir;
+
+use crate::fill;
+
+pub const AGENTS: u64 = 1_000;
+/// Callers' numbers lie below this.
+pub const NUMBERS: u64 = 10_000_000;
+
+/// An application as its hooks' path names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    pub application: i64,
+    pub login: &'static str,
+}
+
+/// Names the responsible manager whatever his state.
+pub const NAMING: Site = Site { application: 807, login: "TLP55522" };
+/// Names and claims whoever is free, as an application does by default.
+pub const CLAIMING: Site = Site { application: 808, login: "TLP55523" };
+
+/// The number of contact `n`, in a code that no telephone has.
+pub fn phone(n: u64) -> String {
+    format!("+1555{n:07}")
+}
+
+/// The agent that contact `n` belongs to.
+pub fn owner(n: u64) -> u64 {
+    n % AGENTS
+}
+
+pub fn extension(agent: u64) -> u64 {
+    1_000 + agent
+}
+
+/// The folder of the databases; removed at the end.
+pub struct Stage(TempDir);
+
+impl Stage {
+    /// In the build's own folder: a disk, where the system's temporary folder may be memory.
+    pub fn new() -> anyhow::Result<Stage> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        std::fs::create_dir_all(folder)?;
+        Ok(Stage(TempDir::with_prefix_in("bench-", folder)?))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name).with_extension("db")
+    }
+
+    /// Makes a database with the two applications, each with so many contacts.
+    pub fn database(&self, name: &str, contacts: u64) -> anyhow::Result<PathBuf> {
+        let path = self.path(name);
+        let db = Db::open(&Options { url: format!("sqlite://{}", path.display()), pool_size: 2 })?;
+        for (site, only_available) in [(NAMING, false), (CLAIMING, true)] {
+            let application = application(site, only_available)?;
+            let now = Clock::system().now();
+            db.write_blocking(Durability::Full, move |conn| Ok(declare::store(conn, None, &application, Origin::Apply, now)))?
+                .map_err(|e| anyhow!("{e:?}"))?;
+        }
+        drop(db);
+        fill::contacts(&path, contacts)?;
+        Ok(path)
+    }
+}
+
+fn application(site: Site, only_available: bool) -> anyhow::Result<Application> {
+    let declaration = format!(
+        r#"
+        id = {}
+        name = "Bench"
+        pbx = "telphin"
+        login = "{}"
+        country = "RU"
+        telphin = {{ client_prefix = "0047" }}
+        routing = {{ only_available = {only_available} }}
+        extension = [{{ number = "099", type = "ivr" }}]
+        "#,
+        site.application, site.login
+    );
+    let mut application: Application = toml::from_str(&declaration).context("the bench's application")?;
+    application.agent = (0..AGENTS)
+        .map(|n| Agent {
+            id: format!("agent-{n:04}"),
+            name: format!("Agent {n}"),
+            extension: Some(extension(n).to_string()),
+            phone_number: None,
+            routing_type: 1,
+            manual_status: ManualStatus::Available,
+            skills: Vec::new(),
+            crm_user: None,
+        })
+        .collect();
+    Ok(application)
+}

@@ -1,0 +1,199 @@
+//! Groups, queues, numbers and extensions: what holds for every list of declarations.
+
+use serde_json::{Value, json};
+
+use super::shop;
+use crate::support::on_both;
+
+/// A list with a new entry, what a change makes of it, and a body for each thing that can be wrong: (body, field).
+struct List {
+    path: &'static str,
+    key: &'static str,
+    new: Value,
+    changed: Value,
+    wrong: Vec<(Value, &'static str)>,
+}
+
+fn lists() -> Vec<List> {
+    vec![
+        List {
+            path: "/groups",
+            key: "id",
+            new: json!({"id": "night", "name": "Night", "agents": ["bob"]}),
+            changed: json!({"id": "night", "name": "Night shift", "agents": ["bob", "ann"]}),
+            wrong: vec![
+                (json!({"id": "x"}), "name"),
+                (json!({"id": "no spaces", "name": "X"}), "id"),
+                (json!({"name": "X", "agents": ["ann", "eve"]}), "agents[1]"),
+                (json!({"name": "X", "agents": "ann"}), "agents"),
+                (json!({"name": "X", "members": []}), "members"),
+            ],
+        },
+        List {
+            path: "/queues",
+            key: "id",
+            new: json!({
+                "id": "vip", "name": "VIP", "strategy": "longest_idle", "wait_agent_answer_timeout": 15, "wrap_up_time_limit": 10,
+                "primary_groups": ["sales"], "backup_groups": []
+            }),
+            changed: json!({
+                "id": "vip", "name": "VIP", "strategy": "top_down", "wait_agent_answer_timeout": 20, "wrap_up_time_limit": 0,
+                "primary_groups": [], "backup_groups": ["sales"]
+            }),
+            wrong: vec![
+                (json!({}), "name"),
+                (json!({"name": "X", "strategy": "ring_all"}), "strategy"),
+                (json!({"name": "X", "wait_agent_answer_timeout": 2}), "wait_agent_answer_timeout"),
+                (json!({"name": "X", "wrap_up_time_limit": 3601}), "wrap_up_time_limit"),
+                (json!({"name": "X", "primary_groups": ["none"]}), "primary_groups[0]"),
+                (json!({"name": "X", "backup_groups": ["none"]}), "backup_groups[0]"),
+                (json!({"name": "X", "maxWaitTime": 1}), "maxWaitTime"),
+            ],
+        },
+        List {
+            path: "/numbers",
+            key: "number",
+            new: json!({"number": "+74955550300"}),
+            changed: json!({"number": "+74955550300", "queue": "main", "tags": {"team": "sales"}}),
+            wrong: vec![
+                (json!({}), "number"),
+                (json!({"number": "84955550400"}), "number"),
+                (json!({"number": "+74955550400", "queue": "none"}), "queue"),
+                (json!({"number": "+74955550400", "tags": {"team": 1}}), "tags.team"),
+                (json!({"number": "+74955550400", "tag": {}}), "tag"),
+            ],
+        },
+        List {
+            path: "/extensions",
+            key: "number",
+            new: json!({"number": "300", "type": "fax"}),
+            changed: json!({"number": "300", "type": "queue"}),
+            wrong: vec![
+                (json!({"number": "301"}), "type"),
+                (json!({"number": "301", "type": "lamp"}), "type"),
+                (json!({"number": "3o1", "type": "ivr"}), "number"),
+                (json!({"number": "101", "type": "ivr"}), "type"),
+                (json!({"number": "301", "type": "ivr", "name": "x"}), "name"),
+            ],
+        },
+    ]
+}
+
+#[actix_web::test]
+async fn an_entry_is_made_read_changed_and_deleted() {
+    on_both(async |house| {
+        let client = house.client().await;
+        for list in lists() {
+            let key = list.new[list.key].as_str().expect("a key").to_owned();
+            let one = shop(&format!("{}/{}", list.path, key.replace('+', "%2B")));
+            client.get(&one).await.refused(404);
+            client.put(&one, list.new.clone()).await.refused(404);
+            let made = client.post(&shop(list.path), list.new.clone()).await;
+            assert_eq!((made.status, made.header("location")), (201, Some(one.as_str())), "{}", made.body);
+            assert_eq!(made.body, list.new);
+            client.post(&shop(list.path), list.new.clone()).await.refused(409);
+            assert_eq!(client.get(&one).await.ok(), list.new);
+            assert_eq!(client.put(&one, list.changed.clone()).await.ok(), list.changed);
+            assert_eq!(client.get(&one).await.ok(), list.changed);
+            let (all, _) = client.every(&shop(list.path), 500).await;
+            assert!(all.contains(&list.changed), "{all:?}");
+            assert_eq!(client.delete(&one).await.status, 204);
+            client.get(&one).await.refused(404);
+            client.delete(&one).await.refused(404);
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_is_wrong_is_named_and_nothing_is_written() {
+    on_both(async |house| {
+        let client = house.client().await;
+        for list in lists() {
+            let (before, _) = client.every(&shop(list.path), 500).await;
+            for (body, field) in list.wrong {
+                assert_eq!(client.post(&shop(list.path), body.clone()).await.refused(422), [field], "{} {body}", list.path);
+            }
+            assert_eq!(client.every(&shop(list.path), 500).await.0, before);
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_name_stands_in_the_path_and_cannot_be_changed() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let renamed = json!({"id": "other", "name": "Sales"});
+        assert_eq!(client.put(&shop("/groups/sales"), renamed).await.refused(422), ["id"]);
+        let group = client.put(&shop("/groups/sales"), json!({"name": "Sellers"})).await.ok();
+        assert_eq!(group, json!({"id": "sales", "name": "Sellers", "agents": []}));
+        // A plus that was not escaped is a plus in a path.
+        assert_eq!(client.get(&shop("/numbers/+74955550100")).await.ok()["queue"], "main");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_entry_without_an_id_gets_one() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let made = client.post(&shop("/groups"), json!({"name": "Nameless"})).await;
+        let id = made.body["id"].as_str().expect("an id").to_owned();
+        assert_eq!(made.header("location").map(str::to_owned), Some(shop(&format!("/groups/{id}"))));
+        assert_eq!(client.get(&shop(&format!("/groups/{id}"))).await.ok()["name"], "Nameless");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_others_refer_to_goes_only_by_force_and_takes_the_references_along() {
+    on_both(async |house| {
+        let client = house.client().await;
+        for (path, who) in [("/groups/sales", ["queue main", "group:sales"]), ("/queues/main", ["number +74955550100", "queue:main"])] {
+            let refused = client.delete(&shop(path)).await;
+            let detail = refused.body["detail"].as_str().unwrap_or_default().to_owned();
+            refused.refused(409);
+            assert!(who.iter().all(|w| detail.contains(w)), "{detail}");
+            assert_eq!(client.delete(&shop(&format!("{path}?force=true"))).await.status, 204);
+            client.get(&shop(path)).await.refused(404);
+        }
+        let app = client.get(&shop("")).await.ok();
+        assert_eq!(app["routing"]["responsible"], json!(["owner", "deputy", "last_agent"]));
+        assert_eq!(client.get(&shop("/numbers/+74955550100")).await.ok().get("queue"), None);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_list_is_read_whole_page_by_page() {
+    on_both(async |house| {
+        let client = house.client().await;
+        for n in 0..23 {
+            client.post(&shop("/groups"), json!({"id": format!("g{n:02}"), "name": "G"})).await.ok();
+        }
+        let (whole, pages) = client.every(&shop("/groups"), 500).await;
+        assert_eq!((whole.len(), pages), (24, 1));
+        for limit in [1, 5, 24] {
+            let (paged, pages) = client.every(&shop("/groups"), limit).await;
+            assert_eq!(paged, whole, "limit {limit}");
+            assert_eq!(pages, 24usize.div_ceil(limit), "limit {limit}");
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn of_many_who_make_the_same_entry_at_once_one_does() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let make = |n: usize| {
+            let (client, body) = (client.clone(), json!({"id": "once", "name": format!("G{n}")}));
+            async move { client.post(&shop("/groups"), body).await.status }
+        };
+        let mut statuses = futures_util::future::join_all((0..8).map(make)).await;
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+    })
+    .await;
+}
