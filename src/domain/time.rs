@@ -88,17 +88,18 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; a process clock keeps its time.
+    /// Moves the clock: a test's hand.
     pub fn advance(&self, by_us: i64) {
-        if let Source::Manual(t) = &*self.0 {
-            t.fetch_add(by_us, Ordering::SeqCst);
-        }
+        match &*self.0 {
+            Source::Anchored { correction, .. } => correction.fetch_add(by_us, Ordering::Relaxed),
+            Source::Manual(t) => t.fetch_add(by_us, Ordering::SeqCst),
+        };
     }
 
     /// Corrects a process clock: nodes that share a PostgreSQL follow its clock. A manual clock is right by definition.
     pub fn correct(&self, by_us: i64) {
-        if let Source::Anchored { correction, .. } = &*self.0 {
-            correction.fetch_add(by_us, Ordering::Relaxed);
+        if matches!(&*self.0, Source::Anchored { .. }) {
+            self.advance(by_us);
         }
     }
 }
