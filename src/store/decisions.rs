@@ -32,6 +32,10 @@ impl Behind {
         self.lock().len() > CROWDED
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     pub fn take(&self) -> Vec<Row> {
         std::mem::take(&mut *self.lock())
     }
