@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::conn::Url;
 use super::decisions::Behind;
 use super::writer::{self, Durability, Job, Write};
 use super::{Conn, Result, StoreError, migrate};
 use crate::domain::decision::Decision;
+
+/// How long decisions wait for others to be written with.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -90,9 +94,12 @@ impl Db {
             let (jobs, queue) = mpsc::channel(writer::QUEUE);
             let stopped = Arc::new(AtomicBool::new(false));
             let (b, s) = (behind.clone(), stopped.clone());
+            // The thread beside it copies the log; the writer's own commits must not.
+            first.execute("PRAGMA wal_autocheckpoint=0")?;
+            let checkpoints = Checkpoints::start(&url)?;
             std::thread::Builder::new()
                 .name("hookflash-writer".into())
-                .spawn(move || writer::run(first, queue, b, s))
+                .spawn(move || writer::run(first, queue, b, checkpoints, s))
                 .map_err(|e| StoreError::Connection(e.to_string()))?;
             Lane::Thread { jobs, stopped }
         } else {
@@ -235,9 +242,11 @@ impl Db {
     fn flush_behind(&self) -> tokio::task::JoinHandle<()> {
         let db = self.clone();
         tokio::spawn(async move {
-            // Let the decisions of this moment gather, so that one insert takes them all.
-            tokio::task::yield_now().await;
-            db.flush().await;
+            // Let the decisions of this moment gather, so that one commit takes them all; another's may have taken them already.
+            tokio::time::sleep(GATHER).await;
+            if !db.0.behind.is_empty() {
+                db.flush().await;
+            }
         })
     }
 

@@ -33,12 +33,12 @@ impl Behind {
         Some(rows.len())
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
     pub fn is_crowded(&self) -> bool {
         self.lock().len() > CROWDED
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     pub fn take(&self) -> Vec<Row> {

@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod callbacks;
 pub mod calls;
+mod checkpoint;
 mod conn;
 pub mod contacts;
 mod db;

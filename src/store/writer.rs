@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::decisions::{self, Behind};
 use super::{Conn, Result, StoreError};
 
@@ -26,8 +27,6 @@ pub enum Durability {
 const BATCH: usize = 256;
 /// How many jobs may wait; more are refused at once.
 pub const QUEUE: usize = 4_096;
-/// The write-ahead log is folded back into the database when it has grown by this many pages (4 KB each).
-const CHECKPOINT_PAGES: i64 = 8_000;
 
 pub trait Job: Send {
     fn run(&mut self, conn: &mut Conn) -> bool;
@@ -72,8 +71,13 @@ where
 }
 
 /// Runs until every sender is gone.
-pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, behind: Arc<Behind>, stopped: Arc<AtomicBool>) {
-    let _ = conn.execute(&format!("PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}"));
+pub fn run(
+    mut conn: Conn,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+    behind: Arc<Behind>,
+    checkpoints: Checkpoints,
+    stopped: Arc<AtomicBool>,
+) {
     let mut waiting: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
         // Who asks less of the disk is not made to wait for it: a lookup's claim comes before the events beside it.
@@ -82,6 +86,7 @@ pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, behind: Arc<B
             if !batch.is_empty() {
                 let ready = conn.execute(synchronous);
                 settle(batch, |batch| ready.and_then(|()| commit(&mut conn, batch, &behind)));
+                checkpoints.committed(&mut conn);
             }
         }
     }
