@@ -43,7 +43,7 @@ enum Lane {
     /// SQLite: the writer's queue.
     Thread { jobs: mpsc::Sender<Box<dyn Job>>, stopped: Arc<AtomicBool> },
     /// PostgreSQL: a transaction on a pooled connection each.
-    Pool { permits: Arc<Semaphore> },
+    Pool { permits: Arc<Semaphore>, flushing: tokio::sync::Mutex<()> },
 }
 
 struct Manager(Url);
@@ -104,7 +104,7 @@ impl Db {
             Lane::Thread { jobs, stopped }
         } else {
             // Reads keep at least one connection of the pool for themselves.
-            Lane::Pool { permits: Arc::new(Semaphore::new(size as usize - 1)) }
+            Lane::Pool { permits: Arc::new(Semaphore::new(size as usize - 1)), flushing: tokio::sync::Mutex::new(()) }
         };
         let readers = Arc::new(Semaphore::new(size as usize));
         Ok(Db(Arc::new(Inner { url, id: IDS.fetch_add(1, Ordering::Relaxed), pool, readers, lane, behind })))
@@ -130,7 +130,7 @@ impl Db {
                 jobs.try_send(job).map_err(|_| StoreError::Busy)?;
                 answer.await.map_err(|_| StoreError::Connection("the writer has stopped".into()))?
             }
-            Lane::Pool { permits } => {
+            Lane::Pool { permits, .. } => {
                 let permit = tokio::time::timeout(Duration::from_secs(2), permits.clone().acquire_owned())
                     .await
                     .map_err(|_| StoreError::Busy)?
@@ -255,7 +255,9 @@ impl Db {
         let result = match &self.0.lane {
             // The writer takes what waits behind with every commit; an empty job makes it commit.
             Lane::Thread { .. } => self.write(Durability::Process, |_| Ok(())).await,
-            Lane::Pool { .. } => {
+            Lane::Pool { flushing, .. } => {
+                // Rows that somebody else has taken are not committed yet: whoever flushes after him waits for him.
+                let _one = flushing.lock().await;
                 let rows = self.0.behind.take();
                 let kept = rows.clone();
                 let result = self.write(Durability::Process, move |conn| super::decisions::insert(conn, &rows)).await;
@@ -274,7 +276,7 @@ impl Db {
     pub fn waiting_writes(&self) -> usize {
         match &self.0.lane {
             Lane::Thread { jobs, .. } => jobs.max_capacity() - jobs.capacity(),
-            Lane::Pool { permits } => (self.0.pool.max_size() as usize - 1).saturating_sub(permits.available_permits()),
+            Lane::Pool { permits, .. } => (self.0.pool.max_size() as usize - 1).saturating_sub(permits.available_permits()),
         }
     }
 
