@@ -13,7 +13,6 @@ use std::time::Instant;
 use crate::crm;
 use crate::domain::agent::OfferState;
 use crate::domain::decision::{Candidate, Decision, Outcome};
-use crate::domain::id;
 use crate::domain::phone::Party;
 use crate::domain::time::{Clock, Timestamp};
 use crate::pbx::RoutingRequest;
@@ -61,27 +60,14 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
     let started = Instant::now();
     let now = clock.now();
     let caller = app.with_context(|context| context.numbering.read(&request.caller));
-    let call = request.call.as_deref().map(|c| id::call_id(app.id(), c));
-    let mut decision = Decision {
-        id: id::fresh(now),
-        at: now,
-        call: call.clone(),
-        pbx_call_id: request.call.as_deref().map(|c| id::spelling(c).to_owned()),
-        caller: caller.external().unwrap_or(&request.caller).chars().take(64).collect(),
-        outcome: Outcome::Nobody,
-        agents: Vec::new(),
-        reason: String::new(),
-        candidates: Vec::new(),
-        took_us: 0,
-        late: false,
-    };
+    let mut decision = Decision::begin(app.id(), request.call.as_deref(), caller.external().unwrap_or(&request.caller), now);
     let Party::External(number) = &caller else {
         decision.reason = reason::no_client(&caller).into();
         return Ok(finish(decision, None, None, started));
     };
-    let claim_name = call.clone().unwrap_or_else(|| decision.id.clone());
+    let claim_name = decision.call.clone().unwrap_or_else(|| decision.id.clone());
     for _ in 0..ROUNDS {
-        let picture = picture(db, clock, app, call.as_deref(), number).await?;
+        let picture = picture(db, clock, app, decision.call.as_deref(), number).await?;
         if let Some(offer) = picture.standing {
             let claim = Some((offer.agent, offer.call_id));
             return Ok(Answer { extension: Some(offer.extension), decision_id: offer.id, decision: None, claim });
