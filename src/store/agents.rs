@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::prepared::update;
+use super::prepared::{kept, update};
 use super::schema::agent_states;
 use super::{Conn, Result, live};
 use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus};
@@ -115,7 +115,7 @@ pub fn all(conn: &mut Conn, application: i64) -> Result<Vec<AgentState>> {
 pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &AgentState) -> Result<()> {
     let row = Row::from_state(application, extension, state);
     let this = agent_states::application.eq(application).and(agent_states::agent.eq(&row.agent));
-    on_backend!(conn, |c| update(agent_states::table, this, &row).execute(c))?;
+    on_backend!(conn, |c| kept!(update(agent_states::table, this, &row)).execute(c))?;
     Ok(())
 }
 
@@ -156,7 +156,7 @@ pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
         .and(a::wrap_until.le(now.0))
         .and(a::cool_until.le(now.0));
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0));
-    Ok(on_backend!(conn, |c| update(agent_states::table, free, claim).execute(c))? > 0)
+    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, free, claim)).execute(c))? > 0)
 }
 
 /// Claims an agent for a call that he places himself: his manual status and wrap-up do not matter, another call does.
@@ -165,7 +165,7 @@ pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str
     let idle =
         a::application.eq(application).and(a::agent.eq(agent)).and(a::ringing.eq(0)).and(a::talking.eq(0)).and(a::claim_until.le(now.0));
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0));
-    Ok(on_backend!(conn, |c| update(agent_states::table, idle, claim).execute(c))? > 0)
+    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, idle, claim)).execute(c))? > 0)
 }
 
 /// Ends a claim of `call` on an agent, if it is still that call's.
@@ -173,7 +173,7 @@ pub fn release(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
     use agent_states::dsl as a;
     let claimed = a::application.eq(application).and(a::agent.eq(agent)).and(a::claim_call.eq(call));
     let none = (a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0));
-    Ok(on_backend!(conn, |c| update(agent_states::table, claimed, none).execute(c))? > 0)
+    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, claimed, none)).execute(c))? > 0)
 }
 
 /// Agents whose queued next status waits for a time that has come.

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::prepared::{update, upsert};
+use super::prepared::{kept, update, upsert};
 use super::schema::{calls, legs, live_legs};
 use super::{Conn, Result, from_json, to_json};
 use crate::domain::call::CallFacts;
@@ -149,7 +149,7 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
         0 if !conn.is_postgres() => 0,
         _ => {
             let this = calls::application.eq(application).and(calls::id.eq(call));
-            on_backend!(conn, |c| update(calls::table, this, values).execute(c))?
+            on_backend!(conn, |c| kept!(update(calls::table, this, values)).execute(c))?
         }
     };
     if updated == 0 {
@@ -181,7 +181,7 @@ pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
         legs::record_id.eq(excluded(legs::record_id)),
         legs::logged_at.eq(excluded(legs::logged_at)),
     );
-    on_backend!(conn, |c| upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news).execute(c))?;
+    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news)).execute(c))?;
     Ok(())
 }
 

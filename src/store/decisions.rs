@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use diesel::prelude::*;
 
+use super::prepared::kept;
 use super::schema::{calls, decisions};
 use super::{Conn, Result, from_json, to_json};
 use crate::domain::decision::{Decision, Outcome};
@@ -122,7 +123,7 @@ pub fn insert(conn: &mut Conn, rows: &[Row]) -> Result<()> {
         on_backend!(conn, |c| diesel::insert_into(decisions::table).values(chunk).on_conflict_do_nothing().execute(c))?;
     }
     for row in rest {
-        on_backend!(conn, |c| diesel::insert_into(decisions::table).values(row).on_conflict_do_nothing().execute(c))?;
+        on_backend!(conn, |c| kept!(diesel::insert_into(decisions::table).values(row).on_conflict_do_nothing()).execute(c))?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub mod records;
 pub mod roster;
 pub mod schema;
 mod sqlite;
+mod syncer;
 pub mod tokens;
 mod writer;
 
