@@ -95,9 +95,9 @@ impl Db {
             let (jobs, queue) = mpsc::channel(writer::QUEUE);
             let stopped = Arc::new(AtomicBool::new(false));
             // Copying the log and waiting for the disk are done by the threads beside it; the writer's own commits must not.
-            first.execute("PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=NORMAL")?;
+            first.execute("PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16384")?;
             let beside =
-                Beside { decisions: behind.clone(), checkpoints: Checkpoints::start(&url)?, syncer: Syncer::start(path, stopped.clone())? };
+                Beside { decisions: behind.clone(), checkpoints: Checkpoints::start(path)?, syncer: Syncer::start(path, stopped.clone())? };
             let its_stop = stopped.clone();
             std::thread::Builder::new()
                 .name("hookflash-writer".into())
