@@ -193,7 +193,8 @@ async fn an_unclear_callback_that_nothing_follows_fails_after_two_minutes(#[valu
     hookflash::timers::sweep(&street.house.hookflash).await;
     let failed = street.becomes(id, "failed").await;
     assert!(failed["reason"].as_str().unwrap().contains("did not"), "{failed}");
-    assert!(!street.house.state("ann").await.engaged(street.house.clock.now()));
+    let ann = street.house.state("ann").await;
+    assert!(!ann.engaged(street.house.clock.now()), "{ann:?}; {failed}");
     street.close().await;
 }
 
