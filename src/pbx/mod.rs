@@ -3,6 +3,7 @@
 //! Nothing here does IO. The core asks [`Pbx`] and sends, stores and answers itself, so every vendor is testable from recorded bytes.
 //! Each adapter is a folder with the same files: `mod` (settings), `webhook` (parse and reply), `api` (requests to the PBX).
 
+pub mod setup;
 pub mod telphin;
 
 use crate::domain::event::CallEvent;
@@ -99,6 +100,13 @@ impl Pbx {
     pub fn hook(&self, name: &str) -> Option<HookKind> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::hook(name),
+        }
+    }
+
+    /// What setting the PBX up begins with.
+    pub fn survey(&self, hooks: &setup::Hooks) -> Box<dyn setup::Survey> {
+        match self {
+            Pbx::Telphin(s) => Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() }),
         }
     }
 

@@ -9,7 +9,7 @@ use hookflash::simulator::telphin::{Conditions, Config, Simulator};
 use rstest::rstest;
 
 use crate::support::Backend::{Postgres, Sqlite};
-use crate::support::{Backend, House, SHOP};
+use crate::support::{Backend, House, SHOP, at_pbx};
 
 /// A house whose PBX is simulated, on the house's clock.
 async fn with_pbx(backend: Backend) -> (House, Simulator) {
@@ -18,12 +18,7 @@ async fn with_pbx(backend: Backend) -> (House, Simulator) {
     let house = House::open_with(
         backend,
         |settings| settings.outbound.timeout_ms = 2_000,
-        |app| {
-            let telphin = app.telphin.as_mut().unwrap();
-            telphin["api_url"] = url.into();
-            telphin["client_id"] = "app".into();
-            telphin["client_secret"] = "secret".into();
-        },
+        |app| at_pbx(app, &url),
     )
     .await;
     (house, pbx)

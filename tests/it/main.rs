@@ -10,6 +10,7 @@ mod gateway;
 mod hooks;
 mod ingest;
 mod logs;
+mod provision;
 mod simulated;
 mod store;
 mod support;

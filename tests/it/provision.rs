@@ -1,0 +1,232 @@
+//! Setting the simulated PBX up and taking ours away again, over real HTTP.
+
+use hookflash::pbx::setup::{Change, Sign};
+use hookflash::provision::{self, Outcome, Provision, Stop, Task};
+use hookflash::simulator::telphin::{Conditions, Config, Method, Rule, Simulator};
+use rstest::rstest;
+use serde_json::json;
+
+use crate::support::Backend::{Postgres, Sqlite};
+use crate::support::{Backend, House, at_pbx};
+
+const HERE: &str = "https://pbx.example.com";
+const EVENTS: &str = "https://pbx.example.com/cid/807/event/TLP55522?key=k%267";
+const ASKS: &str = "https://pbx.example.com/cid/807/getmanager/TLP55522?key=k%267";
+
+struct Site {
+    house: House,
+    pbx: Simulator,
+}
+
+impl Site {
+    /// A PBX where nothing is ours yet and a stranger has subscribed to a phone.
+    async fn open(backend: Backend) -> Site {
+        let pbx = Simulator::start(Config { conditions: Conditions::instant(), seed: Some(1), ..Config::default() }).await.unwrap();
+        pbx.subscribe_to("101", "https://stranger.example/ev", "hangup", Method::Get);
+        let url = pbx.base_url();
+        let edit = |app: &mut hookflash::domain::spec::Application| {
+            at_pbx(app, &url);
+            app.key = Some("k&7".into());
+            app.telphin.as_mut().unwrap()["provision_ivr"] = json!(["099"]);
+        };
+        let house = House::open_with(backend, |_| {}, edit).await;
+        Site { house, pbx }
+    }
+
+    async fn run(&self, task: Task, dry: bool) -> (Vec<Outcome>, Result<(), Stop>) {
+        let app = self.house.app();
+        let hooks = provision::hooks(&app, HERE).unwrap();
+        let h = &self.house.hookflash;
+        let work = Provision { gateway: &h.gateway, db: &h.db, clock: &h.clock, app: &app, hooks };
+        let mut outcomes = Vec::new();
+        let each = |o: Outcome| outcomes.push(o);
+        let ended = if dry { work.plan(task, each).await } else { work.carry_out(task, each).await };
+        outcomes.retain(|o| !o.changes.is_empty() || o.trouble.is_some());
+        (outcomes, ended)
+    }
+
+    async fn does(&self, task: Task) -> Vec<Outcome> {
+        let (outcomes, ended) = self.run(task, false).await;
+        ended.unwrap();
+        outcomes
+    }
+
+    /// By extension and type, what leads to us.
+    fn subscribed(&self) -> Vec<(String, String)> {
+        let ours = self.pbx.subscriptions().into_iter().filter(|(_, s)| s.url == EVENTS && s.method == Method::Post);
+        let mut ours: Vec<_> = ours.map(|(number, s)| (number, s.event_type)).collect();
+        ours.sort();
+        ours
+    }
+
+    fn start(&self) -> Vec<Rule> {
+        self.pbx.directory(|d| d.ivrs["099"].start())
+    }
+
+    fn is_clean(&self) -> bool {
+        let strangers = self.pbx.subscriptions().iter().all(|(_, s)| s.url.starts_with("https://stranger.example"));
+        strangers && self.start() == theirs() && self.pbx.delete_all_calls() == 0
+    }
+}
+
+fn theirs() -> Vec<Rule> {
+    vec![Rule::PlaySound { ms: 3_000 }, Rule::Transfer { to: "200".into() }]
+}
+
+fn ours() -> Vec<Rule> {
+    let asks = Rule::CallInteractive { url: ASKS.into(), method: Method::Post };
+    vec![asks, Rule::TransferFromVariable { variable: "managerExt".into() }]
+}
+
+fn writes(pbx: &Simulator) -> usize {
+    pbx.requests().iter().filter(|r| r.method != "GET" && r.path.starts_with("/api/")).count()
+}
+
+#[rstest]
+#[tokio::test]
+async fn it_is_set_up_once_and_taken_away_whole(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    let (planned, _) = site.run(Task::On, true).await;
+    assert!(site.is_clean() && writes(&site.pbx) == 0, "a plan changes nothing");
+    let done = site.does(Task::On).await;
+    assert_eq!(done.iter().map(|o| o.changes.len()).collect::<Vec<_>>(), planned.iter().map(|o| o.changes.len()).collect::<Vec<_>>());
+    assert!(done.iter().all(|o| o.trouble.is_none() && o.changes.iter().all(|c| c.sign == Sign::Add)), "{done:?}");
+    let mut wanted: Vec<(String, String)> = vec![("099".into(), "hangup".into()), ("200".into(), "hangup".into())];
+    for phone in ["101", "102", "103"] {
+        wanted.extend(["dial-in", "dial-out", "answer", "hangup"].map(|t| (phone.to_owned(), t.to_owned())));
+    }
+    wanted.sort();
+    assert_eq!(site.subscribed(), wanted);
+    assert_eq!(site.start(), [ours(), theirs()].concat());
+
+    let before = writes(&site.pbx);
+    assert_eq!(site.does(Task::On).await, vec![]);
+    assert_eq!(writes(&site.pbx), before, "a second run changes nothing");
+    assert!(!done.iter().flat_map(|o| &o.changes).any(|c| c.text.contains("k%267")), "the key is not shown");
+
+    let gone = site.does(Task::Off).await;
+    assert!(gone.iter().all(|o| o.trouble.is_none() && o.changes.iter().all(|c| c.sign == Sign::Remove)), "{gone:?}");
+    assert!(site.is_clean(), "{:?}", site.start());
+    assert_eq!(site.does(Task::Off).await, vec![]);
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_ivr_that_is_no_longer_named_loses_its_rules_alone(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    site.does(Task::On).await;
+    // The administrator has moved things since.
+    site.pbx.directory(|d| d.ivrs.get_mut("099").unwrap().rules.values_mut().for_each(|r| r.swap(1, 3)));
+    let mut app = site.house.app().spec.clone();
+    app.telphin.as_mut().unwrap()["provision_ivr"] = json!([]);
+    site.house
+        .hookflash
+        .db
+        .write(hookflash::store::Durability::Full, move |conn| {
+            hookflash::store::roster::put_application(conn, &app)?;
+            hookflash::store::roster::bump_revision(conn)
+        })
+        .await
+        .unwrap();
+    site.house.hookflash.roster.refresh().await.unwrap();
+    let done = site.does(Task::On).await;
+    assert_eq!((done.len(), done[0].part.as_str(), done[0].changes.len()), (1, "rules of IVR 099", 2), "{done:?}");
+    let mut left = site.start();
+    left.reverse();
+    assert_eq!(left, theirs());
+    assert_eq!(site.subscribed().len(), 14);
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_the_key_or_the_hand_left_behind_is_brought_right_in_place(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    let old = "https://pbx.example.com/cid/807/event/TLP55522?key=old";
+    let id = site.pbx.subscribe_to("102", old, "answer", Method::Get);
+    site.pbx.subscribe_to("200", old, "dial-in", Method::Post);
+    site.pbx.directory(|d| {
+        let by_hand = Rule::CallInteractive { url: "https://pbx.example.com/cid/807/getmanager/TLP55522".into(), method: Method::Get };
+        let ivr = d.ivrs.get_mut("099").unwrap();
+        ivr.set(1, "start", [vec![by_hand, ours().remove(1)], theirs()].concat());
+    });
+    let done = site.does(Task::On).await;
+    let of = |part: &str| done.iter().find(|o| o.part == part).map(|o| o.changes.clone()).unwrap_or_default();
+    let signs = |changes: Vec<Change>| changes.iter().map(|c| c.sign).collect::<Vec<_>>();
+    assert_eq!(signs(of("events of phone 102")), [Sign::Add, Sign::Add, Sign::Change, Sign::Add]);
+    assert_eq!(signs(of("events of queue 200")), [Sign::Add, Sign::Remove]);
+    assert_eq!(signs(of("rules of IVR 099")), [Sign::Change]);
+    assert!(site.pbx.subscriptions().iter().any(|(_, s)| s.id == id && s.url == EVENTS), "changed, not made anew");
+    assert_eq!(site.start(), [ours(), theirs()].concat());
+    site.does(Task::Off).await;
+    assert!(site.is_clean());
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn without_the_right_the_values_to_enter_are_told(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    site.pbx.change(|c| c.forbidden = vec!["ivr".into()]);
+    let done = site.does(Task::On).await;
+    let rules = done.iter().find(|o| o.part == "rules of IVR 099").unwrap();
+    assert!(rules.trouble.as_ref().unwrap().to_string().contains("does not allow"), "{rules:?}");
+    let by_hand = rules.by_hand.as_deref().unwrap();
+    assert!(by_hand.contains(&format!("URL {ASKS}, method POST")) && by_hand.contains("variable managerExt"), "{by_hand}");
+    assert_eq!(site.subscribed().len(), 14, "what is allowed is done");
+    site.pbx.change(|c| c.forbidden = vec!["event".into()]);
+    let done = site.does(Task::On).await;
+    assert!(done.iter().any(|o| o.by_hand.as_ref().is_some_and(|t| t.contains(EVENTS))), "{done:?}");
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[case::it_cannot_be_moved(|site: &Site| site.pbx.change(|c| c.put_position = false), "does not do it")]
+#[case::nothing_would_follow(|site: &Site| site.pbx.directory(|d| d.ivrs.get_mut("099").unwrap().set(1, "start", vec![])), "must not be the last")]
+#[tokio::test]
+async fn an_ivr_that_cannot_be_completed_is_left_as_it_was(#[case] break_it: fn(&Site), #[case] why: &str) {
+    let site = Site::open(Sqlite).await;
+    break_it(&site);
+    let before = site.start();
+    let done = site.does(Task::On).await;
+    let rules = done.iter().find(|o| o.part == "rules of IVR 099").unwrap();
+    assert!(rules.trouble.as_ref().unwrap().to_string().contains(why), "{rules:?}");
+    assert!(rules.by_hand.is_some());
+    assert_eq!(site.start(), before);
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_ivr_is_not_begun_that_the_hours_limit_would_leave_half_done(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    // A list of extensions and one of agents, six lists and fourteen new subscriptions and a look at each, and some.
+    site.pbx.change(|c| c.hourly_limit = 40);
+    let (_, ended) = site.run(Task::On, false).await;
+    assert!(matches!(&ended, Err(Stop::Hour { part, .. }) if part == "rules of IVR 099"), "{ended:?}");
+    assert_eq!(site.start(), theirs());
+    site.pbx.change(|c| c.hourly_limit = 1_000);
+    site.house.pass_s(3_600);
+    assert_eq!(site.does(Task::On).await.len(), 1, "the rest, and only that");
+    assert_eq!(site.start(), [ours(), theirs()].concat());
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn broken_replies_make_nothing_twice(#[values(0, 1, 2, 3, 4)] seed: u32) {
+    let site = Site::open(Sqlite).await;
+    for n in 0..12 {
+        let broken = if (n + seed) % 2 == 0 { (1, 0) } else { (0, 3) };
+        site.pbx.change(|c| (c.half_replies, c.fail_next, c.fail_status) = (broken.0, broken.1, 502));
+        let _ = site.run(Task::On, false).await;
+    }
+    site.pbx.change(|c| (c.half_replies, c.fail_next) = (0, 0));
+    site.does(Task::On).await;
+    assert_eq!(site.subscribed().len(), 14);
+    assert_eq!(site.start(), [ours(), theirs()].concat());
+    site.does(Task::Off).await;
+    assert!(site.is_clean());
+    site.pbx.stop().await;
+}
