@@ -138,6 +138,8 @@ pub struct Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
+    /// We have begun to make it ourselves: what is not known to be ours is somebody else's.
+    pub begun: bool,
     /// Ids at the PBX of what we made there and could not tell from others' by its content alone.
     pub ours: BTreeSet<u64>,
     /// Ids of what looks like ours and was there before.

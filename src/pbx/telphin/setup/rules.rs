@@ -2,8 +2,8 @@
 //! context: Call interactive, then Transfer from variable, and never as the last ones.
 //!
 //! Whose a rule is: a Call interactive is ours when its URL leads to our hook. A Transfer from variable is ours when it names our variable
-//! and has the id that we were given when we made it, or stands directly behind our Call interactive and was not there before it; its
-//! content alone could be anybody's. Places are never remembered: others move rules while we work.
+//! and has the id that we were given when we made it, or, where nobody remembers our making any, stands directly behind our Call
+//! interactive; its content alone could be anybody's. Places are never remembered: others move rules while we work.
 //!
 //! The way in and out is chosen so that a caller meets either nothing of ours or both rules, wherever we are interrupted. In: both are made
 //! at the end, where no call comes; the transfer is moved to the top, where it does nothing while its variable is unset; then the question
@@ -69,6 +69,9 @@ impl Rules {
         let alike = || rules.iter().filter(|r| self.transfers(r));
         let made = alike().find(|r| memory.ours.contains(&r.id));
         let behind = || {
+            if memory.begun {
+                return None;
+            }
             let asks = rules.iter().position(|r| self.asks_us(r))?;
             rules.get(asks + 1).filter(|r| self.transfers(r) && !memory.others.contains(&r.id))
         };
@@ -114,12 +117,12 @@ impl Rules {
         let next = match (asks, transfer) {
             (None, _) => {
                 // Whatever looks like our second rule by now is somebody else's, wherever it will stand.
-                memory.others = alike(&memory);
+                (memory.begun, memory.others) = (true, alike(&memory));
                 Some(self.add(&place, self.first(), self.text_of_first()))
             }
             (Some(rule), _) if !self.is_right(rule) => Some(self.put(&place, rule, self.first(), rule.position, self.text_of_first())),
             (_, None) => {
-                memory = Memory { ours: Default::default(), others: alike(&memory), making: true };
+                memory = Memory { begun: true, ours: Default::default(), others: alike(&memory), making: true };
                 Some(Step { makes: true, ..self.add(&place, self.second(), self.text_of_second()) })
             }
             (Some(asks), Some(transfer)) => match (is_at(rules, 0, asks), is_at(rules, 1, transfer), is_at(rules, 0, transfer)) {
