@@ -10,6 +10,7 @@ use crate::domain::event::CallEvent;
 use crate::domain::phone::Numbering;
 use crate::domain::spec::{Application, ExtensionType, PbxKind};
 use crate::domain::validate::Problem;
+use crate::net::Request;
 
 /// A hook's request as it came, before anybody has understood it.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,13 @@ impl Pbx {
     pub fn hook(&self, name: &str) -> Option<HookKind> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::hook(name),
+        }
+    }
+
+    /// Asks whom our credentials speak for; `None`: the PBX cannot say.
+    pub fn who(&self) -> Option<Request> {
+        match self {
+            Pbx::Telphin(s) => Some(telphin::api::user(s)),
         }
     }
 

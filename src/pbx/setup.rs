@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::spec::ExtensionType;
 use crate::net::{Request, Response};
 
 /// Our own hooks of one application, as the PBX is told them.
@@ -45,6 +46,14 @@ impl Hooks {
     /// The same for people who may not see the key.
     pub fn shown(&self, hook: &str) -> String {
         if self.key.is_some() { format!("{}?key=…", self.address(hook)) } else { self.address(hook) }
+    }
+
+    /// True for a URL that ends like this hook and leads elsewhere: a former address, or another installation of ours.
+    pub fn is_elsewhere(&self, hook: &str, url: &str) -> bool {
+        let path = |url: &str| url.split("://").nth(1).and_then(|rest| rest.split_once('/')).map(|(_, path)| path.to_owned());
+        let end = path(&self.address(hook)).and_then(|p| p.find("cid/").map(|at| p[at..].to_owned()));
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        !self.is(hook, url) && end.is_some_and(|end| url.ends_with(&format!("/{end}")))
     }
 
     /// True for a URL that leads to this hook, whatever its key.
@@ -167,6 +176,11 @@ pub trait Part: Send + Sync {
         memory
     }
 
+    /// What is worth a word beside the difference, each with its mend.
+    fn remarks(&self, _seen: &[Seen]) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// How somebody does it in the PBX's own panel, with the exact values.
     fn by_hand(&self, wanted: bool) -> String;
 
@@ -181,6 +195,9 @@ pub trait Survey: Send + Sync {
     fn ask(&self, seen: &[Seen]) -> Result<Option<Request>, Trouble>;
 
     fn parts(&self, seen: &[Seen]) -> Result<Vec<Box<dyn Part>>, Trouble>;
+
+    /// Every extension in its short form, with its kind.
+    fn numbers(&self, seen: &[Seen]) -> Result<Vec<(String, ExtensionType)>, Trouble>;
 }
 
 #[cfg(test)]
@@ -202,6 +219,10 @@ mod tests {
             ("http://pbx.example.com/in/cid/807/event/TLP55522", false),
         ] {
             assert_eq!(hooks.is("event", url), ours, "{url}");
+        }
+        assert!(hooks.is_elsewhere("event", "https://old.example/cid/807/event/TLP55522?key=k"));
+        for url in ["https://old.example/cid/807/event/TLP1", "https://pbx.example.com/in/cid/807/event/TLP55522", "x"] {
+            assert!(!hooks.is_elsewhere("event", url), "{url}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::store::{Db, Durability, Result, StoreError, provisioned};
 
 use super::is_blank;
 
-pub(crate) trait Line {
+pub trait Line {
     async fn send(&self, request: Request) -> std::result::Result<Response, GatewayError>;
 
     async fn memory(&self, part: &str) -> Result<Memory>;
@@ -21,7 +21,7 @@ pub(crate) trait Line {
 }
 
 /// One look; a clear refusal is something to see.
-pub(crate) async fn look(line: &impl Line, request: Request) -> std::result::Result<Seen, GatewayError> {
+pub async fn look(line: &impl Line, request: Request) -> std::result::Result<Seen, GatewayError> {
     match line.send(request).await {
         Ok(reply) => Ok(Seen { status: reply.status, words: String::new(), reply: Some(reply) }),
         Err(GatewayError::Refused { status, words }) => Ok(Seen { status, words, reply: None }),
@@ -30,7 +30,7 @@ pub(crate) async fn look(line: &impl Line, request: Request) -> std::result::Res
 }
 
 /// The line to the PBX of an application.
-pub(crate) struct Real<'a> {
+pub struct Real<'a> {
     pub gateway: &'a Gateway,
     pub db: &'a Db,
     pub app: &'a App,

@@ -6,16 +6,17 @@
 //! One part after another: it is looked at, a plan is made of what is there, its steps are done, and it is looked at again, until nothing
 //! differs. No reply is believed about the state of a part, only a look at it, because the administrator may be at work there too.
 
-pub mod line;
+pub mod check;
+mod line;
 mod run;
 #[cfg(test)]
 mod tests;
 
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
-use crate::pbx::setup::{Change, Hooks, Memory, Part, Plan, Survey, Trouble};
+use crate::pbx::setup::{Change, Hooks, Memory, Part, Plan, Seen, Survey, Trouble};
 use crate::roster::App;
-use crate::store::Db;
+use crate::store::{Conn, Db, Durability, lines};
 use line::Line;
 
 /// What a run shall do.
@@ -77,9 +78,25 @@ impl Provision<'_> {
         plan(&self.line(), &*self.app.pbx.survey(&self.hooks), task, each).await
     }
 
-    /// Does it. `each` is told of every part when it is done.
-    pub async fn carry_out(&self, task: Task, each: impl FnMut(Outcome)) -> Result<(), Stop> {
-        carry_out(&self.line(), &*self.app.pbx.survey(&self.hooks), task, each).await
+    /// Does it. `each` is told of every part when it is done. What a check has found of these parts is then history.
+    pub async fn carry_out(&self, task: Task, mut each: impl FnMut(Outcome)) -> Result<(), Stop> {
+        let mut done = Vec::new();
+        let told = |outcome: Outcome| {
+            done.push(Outcome { changes: Vec::new(), ..outcome.clone() });
+            each(outcome);
+        };
+        let ended = carry_out(&self.line(), &*self.app.pbx.survey(&self.hooks), task, told).await;
+        let app = self.app.id();
+        let amend = move |conn: &mut Conn| {
+            let line = lines::get(conn, app)?;
+            let Some(at) = line.checked_at else { return Ok(()) };
+            let mut findings = line.findings()?;
+            findings.retain(|f| !done.iter().any(|o| o.part == f.what));
+            findings.extend(done.iter().flat_map(|o| check::findings(o, app)));
+            lines::checked(conn, app, Timestamp(at), &findings)
+        };
+        self.db.write(Durability::Process, amend).await?;
+        ended
     }
 }
 
@@ -96,17 +113,25 @@ pub fn hooks(app: &App, public_url: &str) -> Result<Hooks, String> {
     Ok(Hooks::new(public_url, app.id(), &app.spec.login, key))
 }
 
-/// The parts of a PBX.
-pub(crate) async fn parts(line: &impl Line, survey: &dyn Survey) -> Result<Vec<Box<dyn Part>>, Stop> {
+/// Everything that finding the parts of a PBX wants to know.
+async fn survey(line: &impl Line, survey: &dyn Survey) -> Result<Vec<Seen>, Stop> {
     let mut seen = Vec::new();
     while let Some(request) = survey.ask(&seen)? {
         seen.push(line::look(line, request).await?);
     }
-    Ok(survey.parts(&seen)?)
+    Ok(seen)
+}
+
+async fn parts(line: &impl Line, found: &dyn Survey) -> Result<Vec<Box<dyn Part>>, Stop> {
+    parts_of(found, &survey(line, found).await?)
+}
+
+fn parts_of(found: &dyn Survey, seen: &[Seen]) -> Result<Vec<Box<dyn Part>>, Stop> {
+    Ok(found.parts(seen)?)
 }
 
 /// What would be done, and nothing done. `each` is told of every part.
-pub(crate) async fn plan(line: &impl Line, survey: &dyn Survey, task: Task, mut each: impl FnMut(Outcome)) -> Result<(), Stop> {
+async fn plan(line: &impl Line, survey: &dyn Survey, task: Task, mut each: impl FnMut(Outcome)) -> Result<(), Stop> {
     for part in parts(line, survey).await? {
         let memory = line.memory(&part.name()).await?;
         let planned = run::look(line, &*part).await?.and_then(|seen| part.plan(&seen, &memory, task.wants(&*part)));
@@ -119,7 +144,7 @@ pub(crate) async fn plan(line: &impl Line, survey: &dyn Survey, task: Task, mut 
 }
 
 /// Does it. `each` is told of every part when it is done.
-pub(crate) async fn carry_out(line: &impl Line, survey: &dyn Survey, task: Task, mut each: impl FnMut(Outcome)) -> Result<(), Stop> {
+async fn carry_out(line: &impl Line, survey: &dyn Survey, task: Task, mut each: impl FnMut(Outcome)) -> Result<(), Stop> {
     for part in parts(line, survey).await? {
         each(run::set_up(line, &*part, task).await?);
     }

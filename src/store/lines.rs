@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 
 use super::schema::pbx_lines;
-use super::{Conn, Result};
+use super::{Conn, Result, from_json, to_json};
+use crate::domain::health::Finding;
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
@@ -38,6 +39,11 @@ impl Line {
             return Some((Timestamp(self.wait_until), self.wait_why.as_deref().unwrap_or("it asked us to wait")));
         }
         (self.left(now) == Some(0)).then_some((Timestamp(self.resets_at), "the requests of this hour are used up"))
+    }
+
+    /// What the last check found.
+    pub fn findings(&self) -> Result<Vec<Finding>> {
+        self.findings.as_deref().map_or(Ok(Vec::new()), from_json)
     }
 
     /// Requests left in this hour, as far as the PBX has said.
@@ -121,8 +127,8 @@ pub fn end_turn(conn: &mut Conn, application: i64, who: &str) -> Result<()> {
 }
 
 /// Keeps what a check found.
-pub fn checked(conn: &mut Conn, application: i64, at: Timestamp, findings: &str) -> Result<()> {
-    let line = Line { application, checked_at: Some(at.0), findings: Some(findings.to_owned()), ..Line::default() };
+pub fn checked(conn: &mut Conn, application: i64, at: Timestamp, findings: &[Finding]) -> Result<()> {
+    let line = Line { application, checked_at: Some(at.0), findings: Some(to_json(&findings)?), ..Line::default() };
     on_backend!(conn, |c| diesel::insert_into(pbx_lines::table)
         .values(&line)
         .on_conflict(pbx_lines::application)

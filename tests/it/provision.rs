@@ -1,12 +1,16 @@
 //! Setting the simulated PBX up and taking ours away again, over real HTTP.
 
+use hookflash::domain::spec::Application;
 use hookflash::pbx::setup::{Change, Sign};
+use hookflash::provision::check::Report;
 use hookflash::provision::{self, Outcome, Provision, Stop, Task};
-use hookflash::simulator::telphin::{Conditions, Config, Method, Rule, Simulator};
+use hookflash::simulator::telphin::{Conditions, Config, Extension, Method, Rule, Simulator};
+use hookflash::store::{Conn, Durability, roster};
 use rstest::rstest;
 use serde_json::json;
 
 use crate::support::Backend::{Postgres, Sqlite};
+use crate::support::client::Client;
 use crate::support::{Backend, House, at_pbx};
 
 const HERE: &str = "https://pbx.example.com";
@@ -24,7 +28,7 @@ impl Site {
         let pbx = Simulator::start(Config { conditions: Conditions::instant(), seed: Some(1), ..Config::default() }).await.unwrap();
         pbx.subscribe_to("101", "https://stranger.example/ev", "hangup", Method::Get);
         let url = pbx.base_url();
-        let edit = |app: &mut hookflash::domain::spec::Application| {
+        let edit = |app: &mut Application| {
             at_pbx(app, &url);
             app.key = Some("k&7".into());
             app.telphin.as_mut().unwrap()["provision_ivr"] = json!(["099"]);
@@ -43,6 +47,28 @@ impl Site {
         let ended = if dry { work.plan(task, each).await } else { work.carry_out(task, each).await };
         outcomes.retain(|o| !o.changes.is_empty() || o.trouble.is_some());
         (outcomes, ended)
+    }
+
+    async fn check(&self) -> Report {
+        let app = self.house.app();
+        let hooks = provision::hooks(&app, HERE).unwrap();
+        let h = &self.house.hookflash;
+        Provision { gateway: &h.gateway, db: &h.db, clock: &h.clock, app: &app, hooks }.check().await
+    }
+
+    async fn declare(&self, edit: impl FnOnce(&mut Application)) {
+        let mut app = self.house.app().spec.clone();
+        edit(&mut app);
+        let write = move |conn: &mut Conn| {
+            roster::put_application(conn, &app)?;
+            roster::bump_revision(conn)
+        };
+        self.house.hookflash.db.write(Durability::Full, write).await.unwrap();
+        self.house.hookflash.roster.refresh().await.unwrap();
+    }
+
+    fn set_rules(&self, rules: Vec<Rule>) {
+        self.pbx.directory(|d| d.ivrs.get_mut("099").unwrap().set(1, "start", rules));
     }
 
     async fn does(&self, task: Task) -> Vec<Outcome> {
@@ -118,18 +144,7 @@ async fn an_ivr_that_is_no_longer_named_loses_its_rules_alone(#[values(Sqlite, P
     site.does(Task::On).await;
     // The administrator has moved things since.
     site.pbx.directory(|d| d.ivrs.get_mut("099").unwrap().rules.values_mut().for_each(|r| r.swap(1, 3)));
-    let mut app = site.house.app().spec.clone();
-    app.telphin.as_mut().unwrap()["provision_ivr"] = json!([]);
-    site.house
-        .hookflash
-        .db
-        .write(hookflash::store::Durability::Full, move |conn| {
-            hookflash::store::roster::put_application(conn, &app)?;
-            hookflash::store::roster::bump_revision(conn)
-        })
-        .await
-        .unwrap();
-    site.house.hookflash.roster.refresh().await.unwrap();
+    site.declare(|app| app.telphin.as_mut().unwrap()["provision_ivr"] = json!([])).await;
     let done = site.does(Task::On).await;
     assert_eq!((done.len(), done[0].part.as_str(), done[0].changes.len()), (1, "rules of IVR 099", 2), "{done:?}");
     let mut left = site.start();
@@ -228,5 +243,121 @@ async fn broken_replies_make_nothing_twice(#[values(0, 1, 2, 3, 4)] seed: u32) {
     assert_eq!(site.start(), [ours(), theirs()].concat());
     site.does(Task::Off).await;
     assert!(site.is_clean());
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_pbx_that_is_set_up_proves_everything(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    let bare = site.check().await;
+    assert_eq!(bare.findings.iter().filter(|f| f.mend == "run hookflash provision 807").count(), 6, "{:?}", bare.findings);
+    site.does(Task::On).await;
+    let before = writes(&site.pbx);
+    let report = site.check().await;
+    assert_eq!(report.findings, vec![]);
+    assert_eq!(writes(&site.pbx), before, "a check changes nothing");
+    let proved = report.proved.join(", ");
+    for word in ["a token lives 3600 s", "knows us as TLP55522", "the clocks differ by 0 s", "the PBX has 6 extensions", "6 parts", "of 10000 requests are left"] {
+        assert!(proved.contains(word), "{word}: {proved}");
+    }
+    site.pbx.stop().await;
+}
+
+type Break = fn(&Site);
+
+#[rstest]
+#[case::a_subscription_is_gone(
+    |s| s.pbx.directory(|d| d.extensions.push(Extension { id: 700_201, number: "201".into(), ..d.by_number("200").unwrap().clone() })),
+    "events of queue 201", "missing: hangup to https://pbx.example.com/cid/807/event/TLP55522?key=…", "hookflash provision 807"
+)]
+#[case::another_rule_is_first(
+    |s| s.set_rules([vec![Rule::Hangup], ours(), theirs()].concat()),
+    "rules of IVR 099", "not as it must be: 1. Call interactive", "hookflash provision 807"
+)]
+#[case::the_rules_are_gone(|s| s.set_rules(theirs()), "rules of IVR 099", "missing: 1. Call interactive", "hookflash provision 807")]
+#[case::the_transfer_is_the_last(|s| s.set_rules(ours()), "rules of IVR 099", "must not be the last", "by hand")]
+#[case::the_variable_differs(
+    |s| s.set_rules([vec![ours().remove(0), Rule::TransferFromVariable { variable: "boss".into() }], theirs()].concat()),
+    "rules of IVR 099", "sets the variable managerExt, and the rule behind it transfers from boss", "name managerExt in the rule"
+)]
+#[case::a_former_address(
+    |s| drop(s.pbx.subscribe_to("102", "https://old.example/cid/807/event/TLP55522?key=s3cret", "hangup", Method::Post)),
+    "events of phone 102", "also calls https://old.example/cid/807/event/TLP55522", "former address"
+)]
+#[case::no_right(|s| s.pbx.change(|c| c.forbidden = vec!["ivr".into()]), "rules of IVR 099", "does not allow it", "access All")]
+#[case::an_agents_phone_is_not_there(
+    |s| s.pbx.directory(|d| d.extensions.retain(|e| e.number != "102")),
+    "extensions", "102 of agent bob is not at the PBX", "make it at the PBX"
+)]
+#[case::a_phone_is_nobodys(
+    |s| s.pbx.directory(|d| d.extensions.push(Extension { id: 700_109, number: "109".into(), ..d.by_number("101").unwrap().clone() })),
+    "extensions", "phones of no agent: 109", "declare an agent"
+)]
+#[case::another_type(
+    |s| s.pbx.directory(|d| d.extensions.iter_mut().filter(|e| e.number == "300").for_each(|e| e.kind = hookflash::simulator::telphin::ExtensionType::Queue)),
+    "extensions", "300 is declared as a fax and is a queue", "correct its type"
+)]
+#[case::another_login(|s| s.pbx.directory(|d| d.login = "TLP70001".into()), "login", "those of TLP70001", "correct login")]
+#[case::short_tokens(|s| s.pbx.change(|c| c.token_life_s = 61), "token", "lives only 61 s", "provider")]
+#[case::few_requests(|s| s.pbx.change(|c| c.hourly_limit = 100), "hourly limit", "of the 100 requests", "shared by all")]
+#[case::the_clock(|s| s.pbx.change(|c| c.clock_ahead_s = -90), "clock", "90 s behind ours", "time server")]
+#[case::no_requests(|s| s.pbx.change(|c| c.hourly_limit = 1), "PBX", "not asked before", "asked again then")]
+#[case::away(|s| s.pbx.change(|c| (c.fail_status, c.fail_next) = (502, 100)), "PBX", "502", "until the PBX is back")]
+#[tokio::test]
+async fn each_thing_that_is_wrong_is_found_with_its_mend(#[case] break_it: Break, #[case] what: &str, #[case] detail: &str, #[case] mend: &str) {
+    let site = Site::open(Sqlite).await;
+    site.does(Task::On).await;
+    // What setting up used of the hour does not count.
+    site.house.pass_s(3_600);
+    break_it(&site);
+    let report = site.check().await;
+    let found = report.findings.iter().find(|f| f.what == what && f.detail.contains(detail));
+    let found = found.unwrap_or_else(|| panic!("{report:#?}"));
+    assert!(found.mend.contains(mend), "{found:?}");
+    assert!(!format!("{report:?}").contains("k%267") && !format!("{report:?}").contains("s3cret"), "no secret is told");
+    // The same is in the application's health.
+    let health = Client::of(&site.house).await.get("/api/v1/apps/807/health").await.ok();
+    assert!(health["checked_at"].is_string());
+    assert!(health["findings"].as_array().unwrap().iter().any(|f| f["what"] == what && f["detail"] == found.detail.as_str()), "{health}");
+    site.pbx.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_found_and_nothing_else_is_asked() {
+    let site = Site::open(Sqlite).await;
+    site.declare(|app| app.telphin.as_mut().unwrap()["client_secret"] = "env:HOOKFLASH_TEST_NO_SUCH_VARIABLE".into()).await;
+    let report = site.check().await;
+    assert_eq!(report.findings.len(), 1);
+    assert!(report.findings[0].detail.contains("HOOKFLASH_TEST_NO_SUCH_VARIABLE"), "{report:?}");
+    assert_eq!(site.pbx.requests().len(), 0);
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn health_says_what_is_waited_for_and_setting_up_makes_findings_history(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    let client = Client::of(&site.house).await;
+    let health = async || client.get("/api/v1/apps/807/health").await.ok();
+    let whats = |health: &serde_json::Value| {
+        let all = health["findings"].as_array().unwrap().iter();
+        all.map(|f| f["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    site.check().await;
+    assert_eq!(health().await["status"], "failing");
+    site.does(Task::On).await;
+    let now = health().await;
+    assert_eq!((now["status"].as_str(), now["findings"].as_array().map(Vec::len)), (Some("ok"), Some(0)), "{now}");
+    site.pbx.change(|c| (c.fail_status, c.fail_next) = (503, 100));
+    assert!(site.run(Task::On, true).await.1.is_err());
+    assert_eq!(whats(&health().await), ["PBX away"]);
+    site.pbx.change(|c| (c.fail_status, c.fail_next) = (429, 1));
+    assert!(site.run(Task::On, true).await.1.is_err());
+    let waits = health().await;
+    assert_eq!(whats(&waits), ["PBX waits"]);
+    assert!(waits["findings"][0]["detail"].as_str().unwrap().contains("2025-12-29T10:00:00.000Z"), "{waits}");
+    site.house.pass_s(3_600);
+    assert_eq!(health().await["status"], "ok");
     site.pbx.stop().await;
 }

@@ -31,6 +31,11 @@ pub fn path(settings: &Settings, path: std::fmt::Arguments<'_>) -> String {
     format!("{}/api/ver1.0{path}", settings.api_url.trim_end_matches('/'))
 }
 
+/// Who the token speaks for (section 10).
+pub fn user(settings: &Settings) -> Request {
+    Request::get(path(settings, format_args!("/user/")))
+}
+
 /// One page of the client's extensions (section 10).
 pub fn extensions(settings: &Settings, page: u32) -> Request {
     Request::get(path(settings, format_args!("/client/@me/extension/?page={page}&per_page={EXTENSIONS_PAGE}")))

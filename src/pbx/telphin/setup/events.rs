@@ -114,6 +114,14 @@ impl Part for Subscriptions {
         Ok(Plan { changes: next.iter().map(|s| s.change.clone()).collect(), next, memory: memory.clone(), ..Plan::default() })
     }
 
+    fn remarks(&self, seen: &[Seen]) -> Vec<(String, String)> {
+        let there: Vec<Subscription> = seen.first().and_then(|s| s.read("its subscriptions").ok()).unwrap_or_default();
+        let mut urls: Vec<String> = there.into_iter().map(|s| s.url).filter(|url| self.hooks.is_elsewhere(self.hook, url)).collect();
+        urls.sort();
+        urls.dedup();
+        urls.iter().map(|url| super::elsewhere(url)).collect()
+    }
+
     fn by_hand(&self, wanted: bool) -> String {
         if !wanted {
             return format!("In the panel, remove the subscriptions of {} whose URL begins with {}", self.name, self.hooks.address(self.hook));

@@ -9,6 +9,7 @@ mod tests;
 use serde::Deserialize;
 
 use super::{Settings, api};
+use crate::domain::spec::ExtensionType;
 use crate::net::Request;
 use crate::pbx::setup::{Hooks, Memory, Part, Plan, Seen, Survey, Trouble};
 
@@ -76,6 +77,18 @@ impl Survey for Telphin {
         parts.extend(missing.map(|number| Box::new(NoIvr(number.clone())) as Box<dyn Part>));
         Ok(parts)
     }
+
+    fn numbers(&self, seen: &[Seen]) -> Result<Vec<(String, ExtensionType)>, Trouble> {
+        let extensions = Telphin::extensions(seen)?.map(|(list, _)| list).unwrap_or_default();
+        Ok(extensions.iter().filter_map(|e| Some((e.short().to_owned(), ExtensionType::parse(&e.kind)?))).collect())
+    }
+}
+
+/// What is remarked of a URL that ends like ours.
+fn elsewhere(url: &str) -> (String, String) {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let mend = "if it is a former address of this server, remove it in the panel: what is not at server.public_url is left alone";
+    (format!("the PBX also calls {url}"), mend.into())
 }
 
 /// An IVR that the declaration names and the PBX does not have.

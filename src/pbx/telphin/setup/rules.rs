@@ -198,6 +198,15 @@ impl Rules {
     }
 }
 
+/// The rules of `start` in their order.
+fn listed(seen: &[Seen]) -> Result<Vec<Rule>, Trouble> {
+    let mut rules: Vec<Rule> = seen.get(1).map_or(Ok(Vec::new()), |rules| rules.read("the rules of its Main context"))?;
+    if rules.iter().all(|r| r.position.is_some()) {
+        rules.sort_by_key(|r| r.position);
+    }
+    Ok(rules)
+}
+
 fn is_at(rules: &[Rule], place: usize, rule: &Rule) -> bool {
     rules.get(place).is_some_and(|r| r.id == rule.id)
 }
@@ -226,17 +235,13 @@ impl Part for Rules {
     }
 
     fn plan(&self, seen: &[Seen], memory: &Memory, wanted: bool) -> Result<Plan, Trouble> {
-        let [ivr, rules] = seen else {
+        let [ivr, _] = seen else {
             return match seen.first().filter(|_| *memory != Memory::default()) {
                 Some(ivr) => Err(Trouble::of(ivr.status, "its settings", &ivr.words)),
                 None => Ok(Plan::default()),
             };
         };
-        let mut rules: Vec<Rule> = rules.read("the rules of its Main context")?;
-        if rules.iter().all(|r| r.position.is_some()) {
-            rules.sort_by_key(|r| r.position);
-        }
-        Ok(self.difference(&self.context(ivr)?, &rules, memory, wanted))
+        Ok(self.difference(&self.context(ivr)?, &listed(seen)?, memory, wanted))
     }
 
     fn learn(&self, mut memory: Memory, step: &Step, reply: &Response) -> Memory {
@@ -247,6 +252,21 @@ impl Part for Rules {
             (memory.ours, memory.making) = ([made.id].into(), false);
         }
         memory
+    }
+
+    fn remarks(&self, seen: &[Seen]) -> Vec<(String, String)> {
+        let rules = listed(seen).unwrap_or_default();
+        let asks = rules.iter().position(|r| self.asks_us(r));
+        let behind = asks.and_then(|n| rules.get(n + 1)).filter(|r| r.action == "transfer_from_variable" && !self.transfers(r));
+        let mut remarks: Vec<(String, String)> = Vec::new();
+        if let Some(rule) = behind {
+            let (theirs, ours) = (rule.transfer_variable.as_deref().unwrap_or_default(), &self.settings.variable);
+            let mend = format!("name {ours} in the rule, or {theirs} as telphin.variable in the declaration");
+            remarks.push((format!("the lookup sets the variable {ours}, and the rule behind it transfers from {theirs}"), mend));
+        }
+        let urls = rules.iter().filter_map(|r| r.call_interactive_url.as_deref());
+        remarks.extend(urls.filter(|url| self.hooks.is_elsewhere("getmanager", url)).map(super::elsewhere));
+        remarks
     }
 
     fn by_hand(&self, wanted: bool) -> String {
