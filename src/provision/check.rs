@@ -93,7 +93,8 @@ impl Provision<'_> {
     fn time(&self, reply: &Response, report: &mut Report) {
         let Some(theirs) = reply.header("date").and_then(|d| jiff::fmt::rfc2822::parse(d).ok()) else { return };
         // Their time has whole seconds, and the reply has travelled.
-        let off_s = (theirs.timestamp().as_microsecond() - self.clock.now().micros()).div_euclid(1_000_000) + 1;
+        let off_us = theirs.timestamp().as_microsecond() + 500_000 - self.clock.now().micros();
+        let off_s = (off_us as f64 / 1e6).round() as i64;
         let off_s = if off_s.abs() <= 1 { 0 } else { off_s };
         report.proved.push(format!("the clocks differ by {} s", off_s.abs()));
         if off_s.abs() > CLOCK_S {
@@ -124,15 +125,25 @@ impl Provision<'_> {
             let Some(extension) = &agent.extension else { continue };
             match kind(extension) {
                 Some(ExtensionType::Phone) => {}
-                Some(other) => add(format!("{extension} of agent {} is {} at the PBX, not a phone", agent.id, an(other)), "correct the agent's extension"),
-                None => add(format!("{extension} of agent {} is not at the PBX", agent.id), "correct the agent's extension, or make it at the PBX"),
+                Some(other) => add(
+                    format!("{extension} of agent {} is {} at the PBX, not a phone", agent.id, an(other)),
+                    "correct the agent's extension",
+                ),
+                None => add(
+                    format!("{extension} of agent {} is not at the PBX", agent.id),
+                    "correct the agent's extension, or make it at the PBX",
+                ),
             }
         }
         for e in &spec.extension {
             match kind(&e.number) {
                 Some(there) if there == e.kind => {}
-                Some(there) => add(format!("{} is declared as {} and is {} at the PBX", e.number, an(e.kind), an(there)), "correct its type"),
-                None => add(format!("{} is declared and is not at the PBX", e.number), "remove it from the declaration, or make it at the PBX"),
+                Some(there) => {
+                    add(format!("{} is declared as {} and is {} at the PBX", e.number, an(e.kind), an(there)), "correct its type")
+                }
+                None => {
+                    add(format!("{} is declared and is not at the PBX", e.number), "remove it from the declaration, or make it at the PBX")
+                }
             }
         }
         let unknown = |wanted: &dyn Fn(ExtensionType) -> bool| {
@@ -141,11 +152,17 @@ impl Provision<'_> {
         };
         let phones = unknown(&|kind| kind == ExtensionType::Phone);
         if !phones.is_empty() {
-            add(format!("phones of no agent: {phones}"), "declare an agent with each, or an extension of type phone; their calls are logged without an agent");
+            add(
+                format!("phones of no agent: {phones}"),
+                "declare an agent with each, or an extension of type phone; their calls are logged without an agent",
+            );
         }
         let places = unknown(&|kind| matches!(kind, ExtensionType::Ivr | ExtensionType::Queue));
         if !places.is_empty() {
-            add(format!("IVRs and queues that are not declared: {places}"), "declare each as an extension, or missed calls may name the wrong place");
+            add(
+                format!("IVRs and queues that are not declared: {places}"),
+                "declare each as an extension, or missed calls may name the wrong place",
+            );
         }
         report.proved.push(format!("the PBX has {} extensions", there.len()));
     }
@@ -164,7 +181,9 @@ pub fn findings(outcome: &Outcome, app: i64) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     if let Some(trouble) = &outcome.trouble {
         let mend = match trouble {
-            Trouble::Forbidden(_) => format!("have an administrator grant the application at the PBX access All, or {provision}, which says what to enter by hand"),
+            Trouble::Forbidden(_) => format!(
+                "have an administrator grant the application at the PBX access All, or {provision}, which says what to enter by hand"
+            ),
             Trouble::Stuck(_) => format!("{provision}, which says what to do by hand"),
         };
         findings.push(Finding::failing(outcome.part.clone(), trouble.to_string(), mend));

@@ -57,13 +57,7 @@ enum Reached {
     },
 }
 
-async fn reach(
-    line: &impl Line,
-    part: &dyn Part,
-    wanted: bool,
-    memory: &mut Memory,
-    changes: &mut Vec<Change>,
-) -> Result<Reached, Stop> {
+async fn reach(line: &impl Line, part: &dyn Part, wanted: bool, memory: &mut Memory, changes: &mut Vec<Change>) -> Result<Reached, Stop> {
     // What could not be done, with how it looked then: the same again would be refused again.
     let mut refused: Vec<(Request, Trouble)> = Vec::new();
     let mut last: Option<(Vec<bytes::Bytes>, Request)> = None;

@@ -64,7 +64,9 @@ fn kind(n: usize) -> Value {
     match n % 4 {
         0 => json!({"action": "transfer", "transfer_dst": "200"}),
         1 => json!({"action": "transfer_from_variable", "transfer_variable": "managerExt"}),
-        2 => json!({"action": "call_interactive", "call_interactive_url": "https://stranger.example/cid/807/getmanager/TLP55522", "call_interactive_method": "POST"}),
+        2 => {
+            json!({"action": "call_interactive", "call_interactive_url": "https://stranger.example/cid/807/getmanager/TLP55522", "call_interactive_method": "POST"})
+        }
         _ => json!({"action": "play_sound", "sound": n}),
     }
 }

@@ -133,10 +133,7 @@ pub fn checked(conn: &mut Conn, application: i64, at: Timestamp, findings: &[Fin
         .values(&line)
         .on_conflict(pbx_lines::application)
         .do_update()
-        .set((
-            pbx_lines::checked_at.eq(excluded(pbx_lines::checked_at)),
-            pbx_lines::findings.eq(excluded(pbx_lines::findings)),
-        ))
+        .set((pbx_lines::checked_at.eq(excluded(pbx_lines::checked_at)), pbx_lines::findings.eq(excluded(pbx_lines::findings)),))
         .execute(c))?;
     Ok(())
 }

@@ -15,12 +15,7 @@ use crate::support::{Backend, House, SHOP, at_pbx};
 async fn with_pbx(backend: Backend) -> (House, Simulator) {
     let pbx = Simulator::start(Config { conditions: Conditions::instant(), seed: Some(1), ..Config::default() }).await.unwrap();
     let url = pbx.base_url();
-    let house = House::open_with(
-        backend,
-        |settings| settings.outbound.timeout_ms = 2_000,
-        |app| at_pbx(app, &url),
-    )
-    .await;
+    let house = House::open_with(backend, |settings| settings.outbound.timeout_ms = 2_000, |app| at_pbx(app, &url)).await;
     (house, pbx)
 }
 

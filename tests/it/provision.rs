@@ -1,17 +1,17 @@
 //! Setting the simulated PBX up and taking ours away again, over real HTTP.
 
 use hookflash::domain::spec::Application;
+use hookflash::domain::time::Clock;
 use hookflash::pbx::setup::{Change, Sign};
 use hookflash::provision::check::Report;
 use hookflash::provision::{self, Outcome, Provision, Stop, Task};
-use hookflash::simulator::telphin::{Conditions, Config, Extension, Method, Rule, Simulator};
+use hookflash::simulator::telphin::{Conditions, Config, Directory, Extension, ExtensionType, Method, Rule, Simulator};
 use hookflash::store::{Conn, Durability, roster};
 use rstest::rstest;
 use serde_json::json;
 
 use crate::support::Backend::{Postgres, Sqlite};
-use crate::support::client::Client;
-use crate::support::{Backend, House, at_pbx};
+use crate::support::{Backend, House, START, at_pbx};
 
 const HERE: &str = "https://pbx.example.com";
 const EVENTS: &str = "https://pbx.example.com/cid/807/event/TLP55522?key=k%267";
@@ -20,12 +20,16 @@ const ASKS: &str = "https://pbx.example.com/cid/807/getmanager/TLP55522?key=k%26
 struct Site {
     house: House,
     pbx: Simulator,
+    /// The PBX's.
+    clock: Clock,
 }
 
 impl Site {
     /// A PBX where nothing is ours yet and a stranger has subscribed to a phone.
     async fn open(backend: Backend) -> Site {
-        let pbx = Simulator::start(Config { conditions: Conditions::instant(), seed: Some(1), ..Config::default() }).await.unwrap();
+        let clock = Clock::manual(START);
+        let config = Config { conditions: Conditions::instant(), seed: Some(1), clock: clock.clone(), ..Config::default() };
+        let pbx = Simulator::start(config).await.unwrap();
         pbx.subscribe_to("101", "https://stranger.example/ev", "hangup", Method::Get);
         let url = pbx.base_url();
         let edit = |app: &mut Application| {
@@ -34,7 +38,7 @@ impl Site {
             app.telphin.as_mut().unwrap()["provision_ivr"] = json!(["099"]);
         };
         let house = House::open_with(backend, |_| {}, edit).await;
-        Site { house, pbx }
+        Site { house, pbx, clock }
     }
 
     async fn run(&self, task: Task, dry: bool) -> (Vec<Outcome>, Result<(), Stop>) {
@@ -65,6 +69,11 @@ impl Site {
         };
         self.house.hookflash.db.write(Durability::Full, write).await.unwrap();
         self.house.hookflash.roster.refresh().await.unwrap();
+    }
+
+    fn pass_s(&self, seconds: i64) {
+        self.house.pass_s(seconds);
+        self.clock.advance(seconds * 1_000_000);
     }
 
     fn set_rules(&self, rules: Vec<Rule>) {
@@ -222,7 +231,7 @@ async fn an_ivr_is_not_begun_that_the_hours_limit_would_leave_half_done(#[values
     assert!(matches!(&ended, Err(Stop::Hour { part, .. }) if part == "rules of IVR 099"), "{ended:?}");
     assert_eq!(site.start(), theirs());
     site.pbx.change(|c| c.hourly_limit = 1_000);
-    site.house.pass_s(3_600);
+    site.pass_s(3_600);
     assert_eq!(site.does(Task::On).await.len(), 1, "the rest, and only that");
     assert_eq!(site.start(), [ours(), theirs()].concat());
     site.pbx.stop().await;
@@ -258,7 +267,14 @@ async fn a_pbx_that_is_set_up_proves_everything(#[values(Sqlite, Postgres)] back
     assert_eq!(report.findings, vec![]);
     assert_eq!(writes(&site.pbx), before, "a check changes nothing");
     let proved = report.proved.join(", ");
-    for word in ["a token lives 3600 s", "knows us as TLP55522", "the clocks differ by 0 s", "the PBX has 6 extensions", "6 parts", "of 10000 requests are left"] {
+    for word in [
+        "a token lives 3600 s",
+        "knows us as TLP55522",
+        "the clocks differ by 0 s",
+        "the PBX has 6 extensions",
+        "6 parts",
+        "of 10000 requests are left",
+    ] {
         assert!(proved.contains(word), "{word}: {proved}");
     }
     site.pbx.stop().await;
@@ -266,50 +282,61 @@ async fn a_pbx_that_is_set_up_proves_everything(#[values(Sqlite, Postgres)] back
 
 type Break = fn(&Site);
 
+/// Another extension like one that is there.
+fn add(directory: &mut Directory, like: &str, number: &str) {
+    let template = directory.by_number(like).unwrap().clone();
+    directory.extensions.push(Extension { id: 700_000 + number.parse::<u64>().unwrap(), number: number.into(), ..template });
+}
+
 #[rstest]
 #[case::a_subscription_is_gone(
-    |s| s.pbx.directory(|d| d.extensions.push(Extension { id: 700_201, number: "201".into(), ..d.by_number("200").unwrap().clone() })),
+    |s: &Site| s.pbx.directory(|d| add(d, "200", "201")),
     "events of queue 201", "missing: hangup to https://pbx.example.com/cid/807/event/TLP55522?key=…", "hookflash provision 807"
 )]
 #[case::another_rule_is_first(
-    |s| s.set_rules([vec![Rule::Hangup], ours(), theirs()].concat()),
+    |s: &Site| s.set_rules([vec![Rule::Hangup], ours(), theirs()].concat()),
     "rules of IVR 099", "not as it must be: 1. Call interactive", "hookflash provision 807"
 )]
-#[case::the_rules_are_gone(|s| s.set_rules(theirs()), "rules of IVR 099", "missing: 1. Call interactive", "hookflash provision 807")]
-#[case::the_transfer_is_the_last(|s| s.set_rules(ours()), "rules of IVR 099", "must not be the last", "by hand")]
+#[case::the_rules_are_gone(|s: &Site| s.set_rules(theirs()), "rules of IVR 099", "missing: 1. Call interactive", "hookflash provision 807")]
+#[case::the_transfer_is_the_last(|s: &Site| s.set_rules(ours()), "rules of IVR 099", "must not be the last", "by hand")]
 #[case::the_variable_differs(
-    |s| s.set_rules([vec![ours().remove(0), Rule::TransferFromVariable { variable: "boss".into() }], theirs()].concat()),
+    |s: &Site| s.set_rules([vec![ours().remove(0), Rule::TransferFromVariable { variable: "boss".into() }], theirs()].concat()),
     "rules of IVR 099", "sets the variable managerExt, and the rule behind it transfers from boss", "name managerExt in the rule"
 )]
 #[case::a_former_address(
-    |s| drop(s.pbx.subscribe_to("102", "https://old.example/cid/807/event/TLP55522?key=s3cret", "hangup", Method::Post)),
+    |s: &Site| { s.pbx.subscribe_to("102", "https://old.example/cid/807/event/TLP55522?key=s3cret", "hangup", Method::Post); },
     "events of phone 102", "also calls https://old.example/cid/807/event/TLP55522", "former address"
 )]
-#[case::no_right(|s| s.pbx.change(|c| c.forbidden = vec!["ivr".into()]), "rules of IVR 099", "does not allow it", "access All")]
+#[case::no_right(|s: &Site| s.pbx.change(|c| c.forbidden = vec!["ivr".into()]), "rules of IVR 099", "does not allow it", "access All")]
 #[case::an_agents_phone_is_not_there(
-    |s| s.pbx.directory(|d| d.extensions.retain(|e| e.number != "102")),
+    |s: &Site| s.pbx.directory(|d| d.extensions.retain(|e| e.number != "102")),
     "extensions", "102 of agent bob is not at the PBX", "make it at the PBX"
 )]
 #[case::a_phone_is_nobodys(
-    |s| s.pbx.directory(|d| d.extensions.push(Extension { id: 700_109, number: "109".into(), ..d.by_number("101").unwrap().clone() })),
+    |s: &Site| s.pbx.directory(|d| add(d, "101", "109")),
     "extensions", "phones of no agent: 109", "declare an agent"
 )]
 #[case::another_type(
-    |s| s.pbx.directory(|d| d.extensions.iter_mut().filter(|e| e.number == "300").for_each(|e| e.kind = hookflash::simulator::telphin::ExtensionType::Queue)),
+    |s: &Site| s.pbx.directory(|d| d.extensions.iter_mut().filter(|e| e.number == "300").for_each(|e| e.kind = ExtensionType::Queue)),
     "extensions", "300 is declared as a fax and is a queue", "correct its type"
 )]
-#[case::another_login(|s| s.pbx.directory(|d| d.login = "TLP70001".into()), "login", "those of TLP70001", "correct login")]
-#[case::short_tokens(|s| s.pbx.change(|c| c.token_life_s = 61), "token", "lives only 61 s", "provider")]
-#[case::few_requests(|s| s.pbx.change(|c| c.hourly_limit = 100), "hourly limit", "of the 100 requests", "shared by all")]
-#[case::the_clock(|s| s.pbx.change(|c| c.clock_ahead_s = -90), "clock", "90 s behind ours", "time server")]
-#[case::no_requests(|s| s.pbx.change(|c| c.hourly_limit = 1), "PBX", "not asked before", "asked again then")]
-#[case::away(|s| s.pbx.change(|c| (c.fail_status, c.fail_next) = (502, 100)), "PBX", "502", "until the PBX is back")]
+#[case::another_login(|s: &Site| s.pbx.directory(|d| d.login = "TLP70001".into()), "login", "those of TLP70001", "correct login")]
+#[case::short_tokens(|s: &Site| s.pbx.change(|c| c.token_life_s = 61), "token", "lives only 61 s", "provider")]
+#[case::few_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 11), "hourly limit", "only 1 of the 11 requests", "shared by all")]
+#[case::the_clock(|s: &Site| s.pbx.change(|c| c.clock_ahead_s = -90), "clock", "90 s behind ours", "time server")]
+#[case::no_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 1), "PBX", "not asked before", "asked again then")]
+#[case::away(|s: &Site| s.pbx.change(|c| (c.fail_status, c.fail_next) = (502, 100)), "PBX", "502", "until the PBX is back")]
 #[tokio::test]
-async fn each_thing_that_is_wrong_is_found_with_its_mend(#[case] break_it: Break, #[case] what: &str, #[case] detail: &str, #[case] mend: &str) {
+async fn each_thing_that_is_wrong_is_found_with_its_mend(
+    #[case] break_it: Break,
+    #[case] what: &str,
+    #[case] detail: &str,
+    #[case] mend: &str,
+) {
     let site = Site::open(Sqlite).await;
     site.does(Task::On).await;
     // What setting up used of the hour does not count.
-    site.house.pass_s(3_600);
+    site.pass_s(3_600);
     break_it(&site);
     let report = site.check().await;
     let found = report.findings.iter().find(|f| f.what == what && f.detail.contains(detail));
@@ -317,7 +344,7 @@ async fn each_thing_that_is_wrong_is_found_with_its_mend(#[case] break_it: Break
     assert!(found.mend.contains(mend), "{found:?}");
     assert!(!format!("{report:?}").contains("k%267") && !format!("{report:?}").contains("s3cret"), "no secret is told");
     // The same is in the application's health.
-    let health = Client::of(&site.house).await.get("/api/v1/apps/807/health").await.ok();
+    let health = site.house.client().await.get("/api/v1/apps/807/health").await.ok();
     assert!(health["checked_at"].is_string());
     assert!(health["findings"].as_array().unwrap().iter().any(|f| f["what"] == what && f["detail"] == found.detail.as_str()), "{health}");
     site.pbx.stop().await;
@@ -338,7 +365,7 @@ async fn wrong_credentials_are_found_and_nothing_else_is_asked() {
 #[tokio::test]
 async fn health_says_what_is_waited_for_and_setting_up_makes_findings_history(#[values(Sqlite, Postgres)] backend: Backend) {
     let site = Site::open(backend).await;
-    let client = Client::of(&site.house).await;
+    let client = site.house.client().await;
     let health = async || client.get("/api/v1/apps/807/health").await.ok();
     let whats = |health: &serde_json::Value| {
         let all = health["findings"].as_array().unwrap().iter();
@@ -357,7 +384,7 @@ async fn health_says_what_is_waited_for_and_setting_up_makes_findings_history(#[
     let waits = health().await;
     assert_eq!(whats(&waits), ["PBX waits"]);
     assert!(waits["findings"][0]["detail"].as_str().unwrap().contains("2025-12-29T10:00:00.000Z"), "{waits}");
-    site.house.pass_s(3_600);
+    site.pass_s(3_600);
     assert_eq!(health().await["status"], "ok");
     site.pbx.stop().await;
 }

@@ -95,7 +95,8 @@ fn pbx(line: &Line, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some((until, why)) = line.waits(now) {
         let detail = format!("the PBX is not asked before {}: {why}", until.rfc3339());
-        let mend = "nothing: it is asked again then; calls, events and lookups go on. If it happens often, see which integration asks so much";
+        let mend =
+            "nothing: it is asked again then; calls, events and lookups go on. If it happens often, see which integration asks so much";
         findings.push(Finding::warning("PBX waits", detail, mend));
     }
     if let (Some(since), Some(why)) = (line.down_since, &line.down_why) {

@@ -76,7 +76,9 @@ fn contexts(ivr: &Ivr) -> Vec<Value> {
     ids.push(ivr.entry_context);
     ids.sort_unstable();
     ids.dedup();
-    ids.into_iter().map(|id| json!({"id": id, "name": if id == ivr.entry_context { "Main".to_owned() } else { format!("Context {id}") }})).collect()
+    ids.into_iter()
+        .map(|id| json!({"id": id, "name": if id == ivr.entry_context { "Main".to_owned() } else { format!("Context {id}") }}))
+        .collect()
 }
 
 fn known(ivr: &Ivr, id: &str) -> Option<u64> {
@@ -84,7 +86,8 @@ fn known(ivr: &Ivr, id: &str) -> Option<u64> {
 }
 
 fn is_option(option: &str) -> bool {
-    matches!(option, "start" | "timeout" | "invalid") || (!option.is_empty() && option.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)))
+    matches!(option, "start" | "timeout" | "invalid")
+        || (!option.is_empty() && option.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)))
 }
 
 fn rules(ivr: &mut Ivr, request: &Request, place: (u64, String), path: &[&str], heeds: (bool, bool)) -> Option<Result<Reply, Reply>> {
@@ -138,7 +141,8 @@ fn read(request: &Request, last: usize) -> Result<(Rule, Option<usize>), Reply> 
         }
     };
     let action = body.get("action").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (_, fields) = ACTIONS.iter().find(|(name, _)| *name == action).ok_or_else(|| Reply::bad_request(format!("Unknown action: {action}")))?;
+    let (_, fields) =
+        ACTIONS.iter().find(|(name, _)| *name == action).ok_or_else(|| Reply::bad_request(format!("Unknown action: {action}")))?;
     if let Some(missing) = fields.iter().find(|f| !f.ends_with('?') && body.get(**f).is_none_or(|v| v.is_null() || v == "")) {
         return Err(Reply::bad_request(format!("Missing field: {missing}")));
     }

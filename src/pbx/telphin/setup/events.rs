@@ -124,7 +124,11 @@ impl Part for Subscriptions {
 
     fn by_hand(&self, wanted: bool) -> String {
         if !wanted {
-            return format!("In the panel, remove the subscriptions of {} whose URL begins with {}", self.name, self.hooks.address(self.hook));
+            return format!(
+                "In the panel, remove the subscriptions of {} whose URL begins with {}",
+                self.name,
+                self.hooks.address(self.hook)
+            );
         }
         let list: Vec<String> = self.types.iter().map(|t| format!("  event {t}, URL {}, method POST", self.hooks.url(self.hook))).collect();
         format!("In the panel, subscribe {} to its events:\n{}", self.name, list.join("\n"))

@@ -69,7 +69,8 @@ impl Rules {
         let alike = || rules.iter().filter(|r| self.transfers(r));
         let made = alike().find(|r| memory.ours.contains(&r.id));
         let behind = || {
-            if memory.begun {
+            // While it is being made, one that stands there is somebody else's; one that was made and is gone may have been made anew by hand.
+            if memory.begun && memory.ours.is_empty() {
                 return None;
             }
             let asks = rules.iter().position(|r| self.asks_us(r))?;
@@ -82,7 +83,8 @@ impl Rules {
 
     /// From the rules of `start` in their order to what is wanted.
     pub fn difference(&self, context: &str, rules: &[Rule], memory: &Memory, wanted: bool) -> Plan {
-        let place = api::path(&self.settings, format_args!("/extension/{}/ivr/context/{}/options/start/rules/", self.id, api::encode(context)));
+        let place =
+            api::path(&self.settings, format_args!("/extension/{}/ivr/context/{}/options/start/rules/", self.id, api::encode(context)));
         let asking: Vec<&Rule> = rules.iter().filter(|r| self.asks_us(r)).collect();
         let asks = asking.first().copied();
         let transfer = self.transfer(rules, memory);
@@ -141,10 +143,9 @@ impl Rules {
     /// All that differs, for people.
     fn changes(&self, rules: &[Rule], asks: Option<&Rule>, transfer: Option<&Rule>) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (place, rule, right, text) in [
-            (0, asks, asks.is_some_and(|r| self.is_right(r)), self.text_of_first()),
-            (1, transfer, true, self.text_of_second()),
-        ] {
+        for (place, rule, right, text) in
+            [(0, asks, asks.is_some_and(|r| self.is_right(r)), self.text_of_first()), (1, transfer, true, self.text_of_second())]
+        {
             let there = rule.is_some_and(|r| is_at(rules, place, r));
             match rule {
                 None => changes.push(Change { sign: Sign::Add, text: format!("{}. {text}", place + 1) }),
