@@ -96,7 +96,7 @@ struct NoIvr(String);
 
 impl Part for NoIvr {
     fn name(&self) -> String {
-        format!("IVR {}", self.0)
+        format!("rules of IVR {}", self.0)
     }
 
     fn wanted(&self) -> bool {

@@ -148,8 +148,8 @@ impl Rules {
         {
             let there = rule.is_some_and(|r| is_at(rules, place, r));
             match rule {
-                None => changes.push(Change { sign: Sign::Add, text: format!("{}. {text}", place + 1) }),
-                Some(_) if !there || !right => changes.push(Change { sign: Sign::Change, text: format!("{}. {text}", place + 1) }),
+                None => changes.push(Change { sign: Sign::Add, text }),
+                Some(_) if !there || !right => changes.push(Change { sign: Sign::Change, text }),
                 Some(_) => {}
             }
         }
@@ -165,11 +165,11 @@ impl Rules {
     }
 
     fn text_of_first(&self) -> String {
-        format!("Call interactive {} (POST)", self.hooks.shown("getmanager"))
+        format!("1. Call interactive {} (POST)", self.hooks.shown("getmanager"))
     }
 
     fn text_of_second(&self) -> String {
-        format!("Transfer from variable {}", self.settings.variable)
+        format!("2. Transfer from variable {}", self.settings.variable)
     }
 
     fn add(&self, place: &str, body: Value, text: String) -> Step {

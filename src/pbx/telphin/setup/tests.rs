@@ -162,3 +162,43 @@ fn subscriptions_are_added_changed_and_only_then_removed() {
     assert_eq!(signs, [Sign::Add; 4]);
     assert!(Subscriptions::of_extension(&settings(), &hooks(), &extension("fax", "300")).is_none());
 }
+
+#[test]
+fn the_survey_pages_the_extensions_then_asks_for_queue_agents() {
+    let seen = |status: u16, body: serde_json::Value| Seen {
+        status,
+        words: String::new(),
+        reply: (status == 200).then(|| crate::net::Response { status, headers: vec![], body: body.to_string().into() }),
+    };
+    let page: Vec<_> = (0..100).map(|n| serde_json::json!({"id": n, "name": format!("0047*{n}"), "type": "phone"})).collect();
+    let last = serde_json::json!([{"id": 900, "name": "0047*098", "type": "ivr"}, {"id": 901, "name": "0047*300", "type": "fax"}]);
+    let survey = Telphin { settings: settings(), hooks: hooks() };
+    let mut all = vec![seen(200, page.into()), seen(200, last)];
+    let asked = |seen: &[Seen]| survey.ask(seen).unwrap().map(|r| r.url.replace("https://pbx.example/api/ver1.0", ""));
+    assert_eq!(asked(&[]).as_deref(), Some("/client/@me/extension/?page=1&per_page=100"));
+    assert_eq!(asked(&all[..1]).as_deref(), Some("/client/@me/extension/?page=2&per_page=100"));
+    assert_eq!(asked(&all).as_deref(), Some("/client/@me/agent/local/"));
+    all.push(seen(200, serde_json::json!([{"id": 31, "extension": "whatever"}])));
+    assert_eq!(asked(&all), None);
+    let names: Vec<String> = survey.parts(&all).unwrap().iter().map(|p| p.name()).collect();
+    assert_eq!(names.len(), 104);
+    assert_eq!(
+        names[99..],
+        ["events of phone 99", "events of ivr 098", "events of queue agent 31", "rules of IVR 098", "rules of IVR 099"]
+    );
+    let agent = &survey.parts(&all).unwrap()[101];
+    assert_eq!(agent.ask(&[]).unwrap().unwrap().url, "https://pbx.example/api/ver1.0/client/@me/agent/local/31/event/");
+    let plan = agent.plan(&[seen(200, serde_json::json!([]))], &Memory::default(), true).unwrap();
+    let bodies: Vec<serde_json::Value> =
+        plan.next.iter().map(|s| serde_json::from_slice(s.request.body.as_ref().unwrap()).unwrap()).collect();
+    assert_eq!(bodies.iter().map(|b| b["event_type"].as_str().unwrap()).collect::<Vec<_>>(), ["agent-login", "agent-logout"]);
+    assert_eq!(bodies[0]["url"], "https://here.example/cid/807/agent/TLP55522?key=s3");
+    // The last of the parts is an IVR that the declaration names and the PBX does not have.
+    assert!(survey.parts(&all).unwrap()[103].plan(&[], &Memory::default(), true).is_err());
+    for refusal in [403, 404] {
+        all[2] = seen(refusal, serde_json::Value::Null);
+        assert_eq!(survey.parts(&all).unwrap().len(), 103, "a PBX without queue agents, or without the right to see them");
+    }
+    all[2] = seen(500, serde_json::Value::Null);
+    assert!(survey.parts(&all).is_err());
+}
