@@ -117,7 +117,8 @@ impl Print<'_> {
             (false, true) => writeln!(self.out, "{added} to add, {changed} to change, {removed} to remove; nothing was done")?,
         }
         match (ended, self.troubles) {
-            (Err(stop), _) => Err(Failure::Failed(format!("{stop}\nthe rest was not looked at; run it again"))),
+            (Err(stop @ Stop::NoApi(_)), _) => Err(Failure::Failed(stop.to_string())),
+            (Err(stop), _) => Err(Failure::Failed(format!("{stop}\nwhat was not reached is as it was; run it again"))),
             (Ok(()), 0) => Ok(ExitCode::SUCCESS),
             (Ok(()), n) => {
                 writeln!(self.out, "{n} left to do by hand, marked with !")?;

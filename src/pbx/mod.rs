@@ -111,10 +111,10 @@ impl Pbx {
         }
     }
 
-    /// What setting the PBX up begins with.
-    pub fn survey(&self, hooks: &setup::Hooks) -> Box<dyn setup::Survey> {
+    /// What setting the PBX up begins with; `None`: it has no API to be set up over.
+    pub fn survey(&self, hooks: &setup::Hooks) -> Option<Box<dyn setup::Survey>> {
         match self {
-            Pbx::Telphin(s) => Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() }),
+            Pbx::Telphin(s) => Some(Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() })),
         }
     }
 

@@ -41,6 +41,10 @@ impl Provision<'_> {
     }
 
     async fn prove(&self, report: &mut Report) -> Result<(), Stop> {
+        let Some(found) = self.app.pbx.survey(&self.hooks) else {
+            report.proved.push("its PBX has no API to ask".into());
+            return Ok(());
+        };
         let (_, life_s) = self.gateway.new_token(self.app).await?;
         report.proved.push(format!("the credentials are taken, a token lives {life_s} s"));
         if life_s < SHORT_LIFE_S {
@@ -53,7 +57,6 @@ impl Provision<'_> {
             self.time(&reply, report);
         }
         let line = self.line();
-        let found = self.app.pbx.survey(&self.hooks);
         let seen = survey(&line, &*found).await?;
         self.extensions(&found.numbers(&seen)?, report);
         let mut right = 0;
@@ -207,6 +210,7 @@ fn stopped(stop: &Stop) -> Finding {
         Stop::Gateway(_) => "correct telphin.api_url, or wait until the PBX is back",
         Stop::Trouble(Trouble::Forbidden(_)) => "have an administrator grant the application at the PBX access All",
         Stop::Trouble(Trouble::Stuck(_)) | Stop::Hour { .. } => "run it again later",
+        Stop::NoApi(_) => "nothing",
         Stop::Store(_) => "see to the database",
     };
     Finding::failing("PBX", stop.to_string(), mend)

@@ -12,6 +12,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use crate::domain::spec::PbxKind;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::pbx::setup::{Change, Hooks, Memory, Part, Plan, Seen, Survey, Trouble};
@@ -54,6 +55,8 @@ pub enum Stop {
     Trouble(#[from] Trouble),
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    #[error("a PBX of the kind {0} has no API to be set up over; its page in docs/ says what to write there")]
+    NoApi(PbxKind),
     /// A part is not begun that the hour's limit would leave half done.
     #[error("{part} may take {needs} requests, and the PBX allows {left} more in this hour; run it again when the hour is over")]
     Hour { part: String, needs: i64, left: i64 },
@@ -73,9 +76,13 @@ impl Provision<'_> {
         line::Real { gateway: self.gateway, db: self.db, app: self.app, clock: self.clock }
     }
 
+    fn survey(&self) -> Result<Box<dyn Survey>, Stop> {
+        self.app.pbx.survey(&self.hooks).ok_or(Stop::NoApi(self.app.spec.pbx))
+    }
+
     /// What would be done; nothing is. `each` is told of every part.
     pub async fn plan(&self, task: Task, each: impl FnMut(Outcome)) -> Result<(), Stop> {
-        plan(&self.line(), &*self.app.pbx.survey(&self.hooks), task, each).await
+        plan(&self.line(), &*self.survey()?, task, each).await
     }
 
     /// Does it. `each` is told of every part when it is done. What a check has found of these parts is then history.
@@ -85,7 +92,7 @@ impl Provision<'_> {
             done.push(Outcome { changes: Vec::new(), ..outcome.clone() });
             each(outcome);
         };
-        let ended = carry_out(&self.line(), &*self.app.pbx.survey(&self.hooks), task, told).await;
+        let ended = carry_out(&self.line(), &*self.survey()?, task, told).await;
         let app = self.app.id();
         let amend = move |conn: &mut Conn| {
             let line = lines::get(conn, app)?;

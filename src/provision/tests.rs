@@ -152,6 +152,7 @@ impl Pbx {
             }
             ("GET", "/client/@me/agent/local", "") => (404, json!({"message": "Not found"})),
             ("GET", "/extension/9/ivr", "") => (200, json!({"entry_context": 7})),
+            ("GET", "/extension/9/ivr/context", "") => (200, json!([{"id": 7, "name": "Main"}])),
             ("DELETE", "/extension/1/event" | "/extension/9/event", "") => panic!("foreign subscriptions would go, too"),
             (_, "/extension/9/event", last) => {
                 let id = (request.method == "POST").then(|| self.fresh());
@@ -383,6 +384,6 @@ fn a_second_run_only_looks() {
         let again = run(&pbx, task).expect("done");
         assert!(again.iter().all(|o| o.changes.is_empty() && o.trouble.is_none()), "{again:?}");
         assert_eq!(pbx.borrow().rules, before);
-        assert_eq!(pbx.borrow().requests - requests, 6, "two lists, two subscriptions, an IVR and its rules");
+        assert_eq!(pbx.borrow().requests - requests, 7, "two lists, two subscriptions, an IVR, its contexts and its rules");
     }
 }

@@ -226,7 +226,7 @@ async fn an_ivr_that_cannot_be_completed_is_left_as_it_was(#[case] break_it: fn(
 async fn an_ivr_is_not_begun_that_the_hours_limit_would_leave_half_done(#[values(Sqlite, Postgres)] backend: Backend) {
     let site = Site::open(backend).await;
     // A list of extensions and one of agents, six lists and fourteen new subscriptions and a look at each, and some.
-    site.pbx.change(|c| c.hourly_limit = 40);
+    site.pbx.change(|c| c.hourly_limit = 42);
     let (_, ended) = site.run(Task::On, false).await;
     assert!(matches!(&ended, Err(Stop::Hour { part, .. }) if part == "rules of IVR 099"), "{ended:?}");
     assert_eq!(site.start(), theirs());
@@ -242,7 +242,7 @@ async fn an_ivr_is_not_begun_that_the_hours_limit_would_leave_half_done(#[values
 async fn broken_replies_make_nothing_twice(#[values(0, 1, 2, 3, 4)] seed: u32) {
     let site = Site::open(Sqlite).await;
     for n in 0..12 {
-        let broken = if (n + seed) % 2 == 0 { (1, 0) } else { (0, 3) };
+        let broken = if (n + seed).is_multiple_of(2) { (1, 0) } else { (0, 3) };
         site.pbx.change(|c| (c.half_replies, c.fail_next, c.fail_status) = (broken.0, broken.1, 502));
         let _ = site.run(Task::On, false).await;
     }
@@ -277,6 +277,27 @@ async fn a_pbx_that_is_set_up_proves_everything(#[values(Sqlite, Postgres)] back
     ] {
         assert!(proved.contains(word), "{word}: {proved}");
     }
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn rules_follow_the_main_context(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    site.does(Task::On).await;
+    site.pbx.directory(|d| {
+        let ivr = d.ivrs.get_mut("099").unwrap();
+        ivr.set(2, "start", theirs());
+        ivr.entry_context = 2;
+    });
+    site.does(Task::On).await;
+    assert_eq!(site.start(), [ours(), theirs()].concat());
+    let old = |site: &Site| {
+        site.pbx.directory(|d| d.ivrs["099"].rules[&(1, "start".to_owned())].iter().map(|r| r.rule.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(old(&site), theirs());
+    site.does(Task::Off).await;
+    assert!(site.is_clean() && old(&site) == theirs());
     site.pbx.stop().await;
 }
 
@@ -322,7 +343,7 @@ fn add(directory: &mut Directory, like: &str, number: &str) {
 )]
 #[case::another_login(|s: &Site| s.pbx.directory(|d| d.login = "TLP70001".into()), "login", "those of TLP70001", "correct login")]
 #[case::short_tokens(|s: &Site| s.pbx.change(|c| c.token_life_s = 61), "token", "lives only 61 s", "provider")]
-#[case::few_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 11), "hourly limit", "only 1 of the 11 requests", "shared by all")]
+#[case::few_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 12), "hourly limit", "only 1 of the 12 requests", "shared by all")]
 #[case::the_clock(|s: &Site| s.pbx.change(|c| c.clock_ahead_s = -90), "clock", "90 s behind ours", "time server")]
 #[case::no_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 1), "PBX", "not asked before", "asked again then")]
 #[case::away(|s: &Site| s.pbx.change(|c| (c.fail_status, c.fail_next) = (502, 100)), "PBX", "502", "until the PBX is back")]

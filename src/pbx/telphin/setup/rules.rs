@@ -31,6 +31,11 @@ struct Ivr {
     entry_context: Value,
 }
 
+#[derive(Debug, Deserialize)]
+struct Context {
+    id: Value,
+}
+
 /// A rule as the PBX shows it; the fields of other actions are not ours to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -136,6 +141,11 @@ impl Rules {
         Plan { changes, next: next.into_iter().collect(), trouble: None, half, memory }
     }
 
+    /// Where the rules of a context's start are, with a slash at its end.
+    fn place(&self, context: &str) -> String {
+        api::path(&self.settings, format_args!("/extension/{}/ivr/context/{}/options/start/rules/", self.id, api::encode(context)))
+    }
+
     fn is_right(&self, rule: &Rule) -> bool {
         rule.call_interactive_url.as_deref() == Some(self.url().as_str()) && rule.call_interactive_method.as_deref() == Some("POST")
     }
@@ -189,19 +199,29 @@ impl Rules {
         Step { change: Change { sign: Sign::Remove, text }, request: Request::delete(format!("{place}{}", rule.id)), makes: false }
     }
 
-    fn context(&self, seen: &Seen) -> Result<String, Trouble> {
-        let ivr: Ivr = seen.read("its settings")?;
-        match &ivr.entry_context {
-            Value::Number(n) => Ok(n.to_string()),
-            Value::String(s) if !s.is_empty() => Ok(s.clone()),
-            _ => Err(Trouble::Stuck("it has no Main context".into())),
-        }
+    /// The Main context, then every other: ours may stand there since it was the Main one.
+    fn contexts(&self, seen: &[Seen]) -> Result<Vec<String>, Trouble> {
+        let ivr: Ivr = seen.first().map_or(Err(Trouble::Stuck("it was not looked at".into())), |seen| seen.read("its settings"))?;
+        let main = text_of(&ivr.entry_context).ok_or_else(|| Trouble::Stuck("it has no Main context".into()))?;
+        // A PBX that does not list them has the Main one all the same.
+        let all: Vec<Context> = seen.get(1).and_then(|seen| seen.read("its contexts").ok()).unwrap_or_default();
+        let others = all.iter().filter_map(|c| text_of(&c.id)).filter(|id| *id != main);
+        Ok(std::iter::once(main.clone()).chain(others).collect())
     }
 }
 
-/// The rules of `start` in their order.
-fn listed(seen: &[Seen]) -> Result<Vec<Rule>, Trouble> {
-    let mut rules: Vec<Rule> = seen.get(1).map_or(Ok(Vec::new()), |rules| rules.read("the rules of its Main context"))?;
+/// An id, which may be a number or a text.
+fn text_of(id: &Value) -> Option<String> {
+    match id {
+        Value::Number(n) => Some(n.to_string()),
+        Value::String(s) if !s.is_empty() => Some(s.clone()),
+        _ => None,
+    }
+}
+
+/// The rules of `start` of a context, in their order.
+fn listed(seen: &[Seen], context: usize) -> Result<Vec<Rule>, Trouble> {
+    let mut rules: Vec<Rule> = seen.get(2 + context).map_or(Ok(Vec::new()), |rules| rules.read("the rules of its contexts"))?;
     if rules.iter().all(|r| r.position.is_some()) {
         rules.sort_by_key(|r| r.position);
     }
@@ -226,23 +246,27 @@ impl Part for Rules {
             [] => Some(Request::get(api::path(&self.settings, format_args!("/extension/{}/ivr/", self.id)))),
             // An application without the right has put nothing there, either.
             [ivr] if ivr.reply.is_none() && !self.wanted => None,
-            [ivr] => {
-                let context = self.context(ivr)?;
-                let place = format_args!("/extension/{}/ivr/context/{}/options/start/rules/", self.id, api::encode(&context)).to_string();
-                Some(Request::get(api::path(&self.settings, format_args!("{place}"))))
-            }
-            _ => None,
+            [_] => Some(Request::get(api::path(&self.settings, format_args!("/extension/{}/ivr/context/", self.id)))),
+            _ => self.contexts(seen)?.get(seen.len() - 2).map(|context| Request::get(self.place(context))),
         })
     }
 
     fn plan(&self, seen: &[Seen], memory: &Memory, wanted: bool) -> Result<Plan, Trouble> {
-        let [ivr, _] = seen else {
-            return match seen.first().filter(|_| *memory != Memory::default()) {
-                Some(ivr) => Err(Trouble::of(ivr.status, "its settings", &ivr.words)),
-                None => Ok(Plan::default()),
+        if let [ivr] = seen {
+            return if *memory == Memory::default() {
+                Ok(Plan::default())
+            } else {
+                Err(Trouble::of(ivr.status, "its settings", &ivr.words))
             };
-        };
-        Ok(self.difference(&self.context(ivr)?, &listed(seen)?, memory, wanted))
+        }
+        let contexts = self.contexts(seen)?;
+        for (n, context) in contexts.iter().enumerate().skip(1) {
+            let leave = self.difference(context, &listed(seen, n)?, memory, false);
+            if !leave.next.is_empty() || leave.trouble.is_some() {
+                return Ok(leave);
+            }
+        }
+        Ok(self.difference(&contexts[0], &listed(seen, 0)?, memory, wanted))
     }
 
     fn learn(&self, mut memory: Memory, step: &Step, reply: &Response) -> Memory {
@@ -256,7 +280,7 @@ impl Part for Rules {
     }
 
     fn remarks(&self, seen: &[Seen]) -> Vec<(String, String)> {
-        let rules = listed(seen).unwrap_or_default();
+        let rules = listed(seen, 0).unwrap_or_default();
         let asks = rules.iter().position(|r| self.asks_us(r));
         let behind = asks.and_then(|n| rules.get(n + 1)).filter(|r| r.action == "transfer_from_variable" && !self.transfers(r));
         let mut remarks: Vec<(String, String)> = Vec::new();
