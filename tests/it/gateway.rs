@@ -13,9 +13,13 @@ use crate::support::{Backend, House, SHOP, at_pbx};
 
 /// A house whose PBX is simulated, on the house's clock.
 async fn with_pbx(backend: Backend) -> (House, Simulator) {
+    with_patience(backend, 2_000).await
+}
+
+async fn with_patience(backend: Backend, timeout_ms: u64) -> (House, Simulator) {
     let pbx = Simulator::start(Config { conditions: Conditions::instant(), seed: Some(1), ..Config::default() }).await.unwrap();
     let url = pbx.base_url();
-    let house = House::open_with(backend, |settings| settings.outbound.timeout_ms = 2_000, |app| at_pbx(app, &url)).await;
+    let house = House::open_with(backend, |settings| settings.outbound.timeout_ms = timeout_ms, |app| at_pbx(app, &url)).await;
     (house, pbx)
 }
 
@@ -91,6 +95,28 @@ async fn a_get_is_sent_again_and_nothing_else_is(#[case] break_it: fn(&mut Condi
     assert!(matches!(error, GatewayError::Unclear(_)), "{error}");
     assert_eq!(served(&pbx, "POST", "/event/"), 1);
     pbx.stop().await;
+}
+
+#[tokio::test]
+async fn a_pbx_that_does_not_answer_in_time_is_given_up_and_nothing_is_sent_twice() {
+    let (house, pbx) = with_patience(Sqlite, 300).await;
+    let (gateway, app) = (&house.hookflash.gateway, house.app());
+    gateway.send(&app, user(&pbx)).await.unwrap();
+    pbx.change(|c| c.slow_ms = 600_000);
+    let callback = serde_json::json!({"src_num": ["0047*101"], "dst_num": "+79995550103"});
+    let error = gateway.send(&app, Request::post_json(api(&pbx, "/extension/700101/callback/"), &callback)).await.unwrap_err();
+    assert!(matches!(error, GatewayError::Unclear(_)), "{error}");
+    let error = gateway.send(&app, user(&pbx)).await.unwrap_err();
+    assert!(matches!(error, GatewayError::Unclear(_)), "{error}");
+    let line = gateway.line(SHOP).await.unwrap();
+    assert!(line.down_since.is_some() && line.down_why.is_some(), "{line:?}");
+    pbx.stop().await;
+    let error = gateway.send(&app, user_at("http://127.0.0.1:1")).await.unwrap_err();
+    assert!(matches!(error, GatewayError::Unreachable(_)), "{error}");
+}
+
+fn user_at(host: &str) -> Request {
+    Request::get(format!("{host}/api/ver1.0/user/"))
 }
 
 #[rstest]
