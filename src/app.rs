@@ -37,7 +37,7 @@ impl Hookflash {
         let vault = Arc::new(Vault::open(settings.database.url.as_str(), settings.secrets.key.as_ref()).context("opening the secrets")?);
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
-        let gateway = Gateway::new(http, vault.clone(), clock.clone(), settings.outbound.timeout());
+        let gateway = Gateway::new(http, db.clone(), vault.clone(), clock.clone(), settings.outbound.timeout());
         let recordings = Recordings::new(db.clone(), gateway.clone(), clock.clone());
         let links = Links::open(db.clone(), clock.clone(), settings.records.link_days).await.context("the key of recordings' links")?;
         Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway, recordings, links }))

@@ -7,6 +7,7 @@ pub mod callback;
 pub mod decision;
 pub mod declared;
 pub mod event;
+pub mod health;
 pub mod id;
 pub mod phone;
 pub mod spec;

@@ -3,12 +3,14 @@
 //! Nothing here does IO. The core asks [`Pbx`] and sends, stores and answers itself, so every vendor is testable from recorded bytes.
 //! Each adapter is a folder with the same files: `mod` (settings), `webhook` (parse and reply), `api` (requests to the PBX).
 
+pub mod setup;
 pub mod telphin;
 
 use crate::domain::event::CallEvent;
 use crate::domain::phone::Numbering;
 use crate::domain::spec::{Application, ExtensionType, PbxKind};
 use crate::domain::validate::Problem;
+use crate::net::Request;
 
 /// A hook's request as it came, before anybody has understood it.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +101,20 @@ impl Pbx {
     pub fn hook(&self, name: &str) -> Option<HookKind> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::hook(name),
+        }
+    }
+
+    /// Asks whom our credentials speak for; `None`: the PBX cannot say.
+    pub fn who(&self) -> Option<Request> {
+        match self {
+            Pbx::Telphin(s) => Some(telphin::api::user(s)),
+        }
+    }
+
+    /// What setting the PBX up begins with; `None`: it has no API to be set up over.
+    pub fn survey(&self, hooks: &setup::Hooks) -> Option<Box<dyn setup::Survey>> {
+        match self {
+            Pbx::Telphin(s) => Some(Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() })),
         }
     }
 

@@ -194,6 +194,8 @@ const BELONGINGS: &[(&str, &str)] = &[
     ("record_plays", "id"),
     ("records_deleted", "record_id"),
     ("agent_states", "agent"),
+    ("provisioned", "part"),
+    ("pbx_lines", "application"),
     ("declared", "kind, id"),
 ];
 

@@ -246,4 +246,29 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    pbx_lines (application) {
+        application -> BigInt,
+        hour_limit -> Nullable<BigInt>,
+        hour_left -> Nullable<BigInt>,
+        resets_at -> BigInt,
+        wait_until -> BigInt,
+        wait_why -> Nullable<Text>,
+        down_since -> Nullable<BigInt>,
+        down_why -> Nullable<Text>,
+        turn_until -> BigInt,
+        turn_of -> Nullable<Text>,
+        checked_at -> Nullable<BigInt>,
+        findings -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    provisioned (application, part) {
+        application -> BigInt,
+        part -> Text,
+        body -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(calls, legs, records_deleted);

@@ -27,8 +27,13 @@ fn an_hour() -> i64 {
     3_600
 }
 
-fn path(settings: &Settings, path: std::fmt::Arguments<'_>) -> String {
+pub fn path(settings: &Settings, path: std::fmt::Arguments<'_>) -> String {
     format!("{}/api/ver1.0{path}", settings.api_url.trim_end_matches('/'))
+}
+
+/// Who the token speaks for (section 10).
+pub fn user(settings: &Settings) -> Request {
+    Request::get(path(settings, format_args!("/user/")))
 }
 
 /// One page of the client's extensions (section 10).
@@ -46,6 +51,18 @@ pub struct Extension {
     pub name: String,
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+impl Extension {
+    /// `101`
+    pub fn short(&self) -> &str {
+        self.name.rsplit('*').next().unwrap_or_default()
+    }
+}
+
+/// The client's own queue agents (section 10).
+pub fn agents(settings: &Settings) -> Request {
+    Request::get(path(settings, format_args!("/client/@me/agent/local/")))
 }
 
 /// A click-to-call (section 7).
@@ -100,7 +117,7 @@ pub fn delete_record(settings: &Settings, record: &str) -> Request {
 }
 
 /// Opaque ids go percent-encoded into paths.
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

@@ -22,6 +22,14 @@ pub struct Conditions {
     /// Subscriptions per extension.
     pub subscription_limit: usize,
 
+    /// Resources that the application's access does not reach, by a part of their path, such as `ivr` (access Call API).
+    pub forbidden: Vec<String>,
+    /// Whether making and changing an IVR's rule heeds `position`.
+    pub post_position: bool,
+    pub put_position: bool,
+    /// The PBX's clock is ahead of ours by this, seconds; in the `Date` of its replies.
+    pub clock_ahead_s: i64,
+
     /// Each API reply waits this long first, milliseconds.
     pub slow_ms: u64,
     /// The next `fail_next` API requests get this status, whatever they ask.
@@ -73,6 +81,10 @@ impl Default for Conditions {
             user_consents: true,
             hourly_limit: 10_000,
             subscription_limit: 20,
+            forbidden: Vec::new(),
+            post_position: false,
+            put_position: true,
+            clock_ahead_s: 0,
             slow_ms: 0,
             fail_status: 500,
             fail_next: 0,

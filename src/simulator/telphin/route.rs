@@ -71,9 +71,9 @@ impl Run {
         let mut variables: BTreeMap<String, String> = BTreeMap::new();
         let mut place = (rules.entry_context, "start".to_owned());
         let (mut step, mut jumps) = (0, 0);
-        while let Some(rule) = rules.rules.get(&place).and_then(|r| r.get(step)) {
+        while let Some(placed) = rules.rules.get(&place).and_then(|r| r.get(step)) {
             step += 1;
-            let to = match rule {
+            let to = match &placed.rule {
                 Rule::CallInteractive { url, method } => {
                     let caller = self.pbx.state().directory.by_number(&self.call.from).cloned();
                     let asked = ask(&self.pbx, &self.call, ivr, caller.as_ref(), url, *method).await;
@@ -101,6 +101,19 @@ impl Run {
                     }
                     None
                 }
+                Rule::SetVariable { name, value } => {
+                    variables.insert(name.clone(), value.clone());
+                    None
+                }
+                Rule::Jump { context, option } => {
+                    jumps += 1;
+                    if jumps > JUMPS {
+                        return Dialled::NotTaken;
+                    }
+                    (place, step) = ((*context, option.clone()), 0);
+                    None
+                }
+                Rule::Other(_) => None,
                 Rule::Hangup => return Dialled::Gone,
             };
             if let Some(to) = to {

@@ -3,6 +3,7 @@
 mod callback;
 mod calls;
 mod events;
+mod ivr;
 mod oauth;
 mod records;
 mod rest;
