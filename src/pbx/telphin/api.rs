@@ -117,6 +117,26 @@ pub fn date(at: Timestamp) -> String {
     at.rfc3339()[..19].replace('T', " ")
 }
 
+/// One page of the call history (10.3), the oldest call first: what begins meanwhile comes after what was read. Both ends are whole seconds
+/// and belong to it.
+pub fn call_history(settings: &Settings, from: Timestamp, to: Timestamp, page: u32) -> Request {
+    let date = |at| date(at).replace(' ', "%20").replace(':', "%3A");
+    let (from, to) = (date(from), date(to));
+    let what = format_args!(
+        "/client/@me/call_history/?start_datetime={from}&end_datetime={to}&order=asc&page={page}&per_page={HISTORY_PAGE}"
+    );
+    Request::get(path(settings, what))
+}
+
+pub const HISTORY_PAGE: usize = 100;
+
+#[derive(Debug, Deserialize)]
+pub struct HistoryPage {
+    /// What the PBX makes of the wish; absent: as asked.
+    pub per_page: Option<usize>,
+    pub call_history: Vec<Value>,
+}
+
 /// What an error reply says (9.3): `message`, `status` or `error`, else nothing.
 pub fn error_text(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;

@@ -1,6 +1,7 @@
 //! Telphin "Ringme" and its white-label copies. Source of every fact: the protocol page, whose sections the items name.
 
 pub mod api;
+pub mod history;
 pub mod webhook;
 
 use serde::Deserialize;

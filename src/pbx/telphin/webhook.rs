@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::Settings;
-use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, What};
+use super::{Settings, history};
+use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
 use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
@@ -88,6 +88,9 @@ fn escape(text: &str) -> Cow<'_, str> {
 }
 
 pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
+    if raw.hook == history::HOOK {
+        return history::record(raw.body, context);
+    }
     let fields = Fields::read(raw)?;
     if fields.is_empty() {
         return Err(Unreadable("the event has no parameters".into()));
@@ -182,10 +185,14 @@ fn call_event(
     if let Some(queue) = kind_of_place {
         let client = caller.filter(|c| c.external().is_some()).map(|c| Ranked::new(4, c));
         let what = match kind {
-            "hangup" => What::PlaceEnd(PlaceEnd { place: place_name(fields).unwrap_or_default(), queue, bridged }),
+            "hangup" => {
+                let length = fields.integer("duration").filter(|d| *d >= 0);
+                let begun = at.zip(length).map(|(at, length)| Timestamp(at.micros().saturating_sub(length).max(0)));
+                What::PlaceEnd(PlaceEnd { place: place_name(fields).unwrap_or_default(), queue, begun, bridged })
+            }
             _ => What::Touched,
         };
-        return Ok(Some(CallEvent { call, at, client, did, what }));
+        return Ok(Some(CallEvent { source: Source::Events, call, at, client, did, what }));
     }
     let key = match (&sub, &whose) {
         (Some(sub), _) => format!("s:{sub}"),
@@ -240,7 +247,7 @@ fn call_event(
         on_behalf: fields.get("callbackid").is_some(),
         via_place,
     });
-    Ok(Some(CallEvent { call, at, client, did, what }))
+    Ok(Some(CallEvent { source: Source::Events, call, at, client, did, what }))
 }
 
 fn short_if_own(context: &Context<'_>, name: &str) -> Option<String> {
