@@ -26,6 +26,7 @@ mod directory;
 mod engine;
 mod event;
 mod extensions;
+mod history;
 mod interactive;
 mod leg;
 mod live;

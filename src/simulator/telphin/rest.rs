@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::reply::Reply;
 use super::state::Served;
-use super::{Pbx, callback, control, extensions, live, oauth, records, subscriptions};
+use super::{Pbx, callback, control, extensions, history, live, oauth, records, subscriptions};
 use crate::domain::time::Timestamp;
 
 /// One request as data.
@@ -164,6 +164,7 @@ async fn of_client(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> Option<R
         ("GET", ["extension", id]) => extensions::one(pbx, id.parse().ok()?)?,
         ("GET", ["limit", ""]) => extensions::limits(pbx),
         ("GET", ["current_calls", ""]) => live::list(pbx, None),
+        ("GET", ["call_history", rest @ ..]) => history::answer(pbx, request, rest).await?,
         (_, ["record", rest @ ..]) => records::answer(pbx, request, None, rest).await?,
         _ => return None,
     })

@@ -8,6 +8,7 @@ use super::calls::{Behaviour, CallReport, LiveLeg};
 use super::conditions::Conditions;
 use super::deliver::Delivery;
 use super::directory::{Directory, Method};
+use super::history::PastCall;
 use super::leg::Ids;
 use super::records::Record;
 use crate::domain::time::Timestamp;
@@ -71,7 +72,9 @@ pub(super) struct State {
     pub records: VecDeque<Record>,
     /// Storage link → recording and end of its life.
     pub links: BTreeMap<String, (String, Timestamp)>,
-    /// A list of records is being made.
+    /// What was written down of each call, told or not.
+    pub history: VecDeque<PastCall>,
+    /// A list of records or calls is being made.
     pub listing: bool,
 
     pub deliveries: VecDeque<Delivery>,
@@ -98,6 +101,7 @@ impl State {
             rung_while_busy: 0,
             records: VecDeque::new(),
             links: BTreeMap::new(),
+            history: VecDeque::new(),
             listing: false,
             deliveries: VecDeque::new(),
             served: VecDeque::new(),
