@@ -11,6 +11,7 @@ mod check;
 mod explain;
 mod import;
 mod progress;
+mod reconcile;
 mod replay;
 mod serve;
 mod simulate;
@@ -48,6 +49,7 @@ enum Command {
     Tail(tail::Tail),
     Explain(explain::Explain),
     Replay(replay::Replay),
+    Reconcile(reconcile::Reconcile),
     #[command(subcommand)]
     Import(import::Import),
     #[command(subcommand)]
@@ -66,6 +68,7 @@ impl Command {
             Command::Tail(command) => command.run(settings, out),
             Command::Explain(command) => command.run(settings, out),
             Command::Replay(command) => command.run(settings, out),
+            Command::Reconcile(command) => command.run(settings, out),
             Command::Import(command) => command.run(settings, out),
             Command::Token(command) => command.run(settings, out),
             Command::Simulate(command) => command.run(settings, out),

@@ -7,6 +7,7 @@
 pub mod callback;
 pub mod engagement;
 pub mod fold;
+pub mod history;
 pub mod replay;
 
 use std::sync::Arc;

@@ -10,6 +10,9 @@ use crate::domain::phone::Numbering;
 use crate::domain::spec::{Application, ExtensionType, PbxKind};
 use crate::domain::validate::Problem;
 
+/// Under this name the journal keeps records of a PBX's call history; no PBX has a hook of that name.
+pub const HISTORY_HOOK: &str = "history";
+
 /// A hook's request as it came, before anybody has understood it.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {

@@ -129,6 +129,13 @@ pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> 
     Ok(())
 }
 
+/// A call's facts as they are now; for whoever changes nothing.
+pub fn facts(conn: &mut Conn, application: i64, call: &str) -> Result<Option<CallFacts>> {
+    let facts: Option<String> =
+        on_backend!(conn, |c| calls::table.find((application, call)).select(calls::facts).get_result(c).optional())?;
+    facts.map(|facts| from_json(&facts)).transpose()
+}
+
 /// Writes a call's row: new when `version` is 0 and none was ensured, else over the version that was read.
 pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, facts: &CallFacts, version: i64) -> Result<()> {
     let facts_json = to_json(facts)?;

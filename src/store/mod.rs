@@ -19,6 +19,7 @@ pub mod log;
 pub mod migrate;
 pub mod offers;
 mod prepared;
+pub mod reconciliations;
 pub mod records;
 pub mod roster;
 pub mod schema;

@@ -18,10 +18,7 @@ use crate::domain::id;
 use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
-use crate::pbx::{Context, Reading, Unreadable};
-
-/// What the journal calls the hook of a record: none that a PBX can call.
-pub const HOOK: &str = "history";
+use crate::pbx::{Context, HISTORY_HOOK, Reading, Unreadable};
 
 /// A call or a leg: the fields that matter of the two shapes, which are nearly the same. All but the call's id may be absent or null.
 #[derive(Debug, Default, Deserialize)]
@@ -61,7 +58,7 @@ pub fn record(body: &[u8], context: &Context<'_>) -> Result<Reading, Unreadable>
     let begun = item.begun().ok_or_else(|| Unreadable("the record has no time that can be read".into()))?;
     let mut record = Record { call, context, whole: &item, events: Vec::new() };
     record.read(begun);
-    Ok(Reading { at: begun.micros(), digest: id::digest(&[HOOK.as_bytes(), body]), events: record.events })
+    Ok(Reading { at: begun.micros(), digest: id::digest(&[HISTORY_HOOK.as_bytes(), body]), events: record.events })
 }
 
 /// When the call of a record began, and whether the record says that it is over.

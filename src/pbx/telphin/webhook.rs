@@ -11,7 +11,7 @@ use crate::domain::id;
 use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
-use crate::pbx::{Context, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable};
+use crate::pbx::{Context, HISTORY_HOOK, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable};
 
 pub fn hook(name: &str) -> Option<HookKind> {
     match name {
@@ -88,7 +88,7 @@ fn escape(text: &str) -> Cow<'_, str> {
 }
 
 pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
-    if raw.hook == history::HOOK {
+    if raw.hook == HISTORY_HOOK {
         return history::record(raw.body, context);
     }
     let fields = Fields::read(raw)?;
