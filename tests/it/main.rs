@@ -6,6 +6,7 @@ mod call_log;
 mod cli;
 mod clock;
 mod crash;
+mod history;
 mod hooks;
 mod ingest;
 mod logs;

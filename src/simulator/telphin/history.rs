@@ -49,7 +49,36 @@ struct PastLeg {
     record: Option<String>,
 }
 
+/// The record of a call with these events, which is over.
+pub fn record(events: &[Event], client_id: u64) -> Option<Value> {
+    let mut call = PastCall::begin(events.first()?)?;
+    events.iter().for_each(|event| call.note(event));
+    call.over = true;
+    Some(call.object(client_id))
+}
+
 impl PastCall {
+    fn begin(event: &Event) -> Option<PastCall> {
+        let text = |name: &str| event.get(name).unwrap_or_default().to_owned();
+        Some(PastCall {
+            id: event.get("CallID")?.to_owned(),
+            flow: if event.get("CallFlow") == Some("OUT") { "out" } else { "in" },
+            from: text("CallerIDNum"),
+            from_name: text("CallerIDName"),
+            to: text("CalledNumber"),
+            did: None,
+            begun: event.time,
+            last: event.time,
+            over: false,
+            bridged: None,
+            legs: Vec::new(),
+        })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Writes an event down.
     fn note(&mut self, event: &Event) {
         let text = |name: &str| event.get(name).unwrap_or_default().to_owned();
@@ -101,7 +130,7 @@ impl PastCall {
         self.bridged.unwrap_or_else(|| phones().any(|l| l.answered.is_some()))
     }
 
-    fn object(&self, client_id: u64) -> Value {
+    pub(super) fn object(&self, client_id: u64) -> Value {
         let bridged = self.legs.iter().filter(|l| l.extension.kind == ExtensionType::Phone && self.was_bridged());
         let bridged = bridged.filter_map(|l| Some((l.answered?, l))).min_by_key(|(at, _)| *at);
         let over = self.over.then_some(self.last);
@@ -169,25 +198,13 @@ impl State {
     /// Writes an event down, told or not.
     pub(super) fn note(&mut self, event: &Event) {
         let Some(id) = event.get("CallID") else { return };
-        let text = |name: &str| event.get(name).unwrap_or_default().to_owned();
         match self.history.iter_mut().rev().find(|c| c.id == id) {
             Some(call) => call.note(event),
             None => {
-                let mut call = PastCall {
-                    id: id.to_owned(),
-                    flow: if event.get("CallFlow") == Some("OUT") { "out" } else { "in" },
-                    from: text("CallerIDNum"),
-                    from_name: text("CallerIDName"),
-                    to: text("CalledNumber"),
-                    did: None,
-                    begun: event.time,
-                    last: event.time,
-                    over: false,
-                    bridged: None,
-                    legs: Vec::new(),
-                };
-                call.note(event);
-                super::state::keep(&mut self.history, call);
+                if let Some(mut call) = PastCall::begin(event) {
+                    call.note(event);
+                    super::state::keep(&mut self.history, call);
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ pub use conditions::Conditions;
 pub use deliver::{Delivery, Fate, Outcome, disturb, fate};
 pub use directory::{Directory, Extension, ExtensionType, Ivr, Method, Queue, Rule};
 pub use event::{CallStatus, Event, EventType, Flow, Scheduled, Spelling};
+pub use history::record;
 pub use interactive::{Asked, Verb, parse as parse_reply};
 pub use leg::{Call, Desk, Ids, Leg};
 pub use oauth::{AppType, OauthApp};
@@ -248,6 +249,12 @@ impl Simulator {
     /// Delivers a list of events as [`Simulator::play`] does.
     pub async fn deliver(&self, list: Vec<Scheduled>) {
         deliver::play(&self.pbx, list).await;
+    }
+
+    /// The records of the call history whose calls are over, oldest first, as the API gives them.
+    pub fn history(&self) -> Vec<serde_json::Value> {
+        let state = self.pbx.state();
+        state.history.iter().filter(|c| c.is_over()).map(|c| c.object(state.directory.client_id)).collect()
     }
 
     /// What was sent to subscribers, oldest first.
