@@ -142,11 +142,7 @@ fn differences(app: &App, call: &str, facts: &CallFacts, stored: Option<&(CallRo
         match legs.iter().find(|l| l.leg == leg.key) {
             None => found.push(format!("leg {}: not stored, rebuilt {}", leg.key, leg.status)),
             Some(stored) => {
-                let same = LegRow {
-                    agent: stored.agent.clone(),
-                    callback_id: stored.callback_id.clone(),
-                    ..rebuilt
-                };
+                let same = LegRow { agent: stored.agent.clone(), callback_id: stored.callback_id.clone(), ..rebuilt };
                 if same != *stored {
                     found.push(format!("leg {}: stored {}, rebuilt {}", leg.key, brief(stored), brief(&same)));
                 }

@@ -23,11 +23,7 @@ pub struct Reconciliation {
 }
 
 pub fn get(conn: &mut Conn, application: i64) -> Result<Option<Reconciliation>> {
-    Ok(on_backend!(conn, |c| reconciliations::table
-        .find(application)
-        .select(Reconciliation::as_select())
-        .get_result(c)
-        .optional())?)
+    Ok(on_backend!(conn, |c| reconciliations::table.find(application).select(Reconciliation::as_select()).get_result(c).optional())?)
 }
 
 /// Takes or keeps the lease until `until`; false while somebody else has it.
@@ -38,14 +34,21 @@ pub fn hold(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, unt
         .on_conflict_do_nothing()
         .execute(c))?;
     let free = r::holder.is_null().or(r::holder.eq(holder)).or(r::held_until.le(now.0));
-    let held = on_backend!(conn, |c| diesel::update(r::reconciliations.filter(r::application.eq(application)).filter(free.assume_not_null()))
-        .set((r::holder.eq(holder), r::held_until.eq(until.0), r::tried_at.eq(now.0)))
-        .execute(c))?;
+    let held =
+        on_backend!(conn, |c| diesel::update(r::reconciliations.filter(r::application.eq(application)).filter(free.assume_not_null()))
+            .set((r::holder.eq(holder), r::held_until.eq(until.0), r::tried_at.eq(now.0)))
+            .execute(c))?;
     Ok(held > 0)
 }
 
 /// Gives the lease back, with how it ended. `settled`: the period that was compared to its end; what follows a gap is not taken.
-pub fn release(conn: &mut Conn, application: i64, holder: &str, settled: Option<(Timestamp, Timestamp)>, error: Option<&str>) -> Result<()> {
+pub fn release(
+    conn: &mut Conn,
+    application: i64,
+    holder: &str,
+    settled: Option<(Timestamp, Timestamp)>,
+    error: Option<&str>,
+) -> Result<()> {
     use reconciliations::dsl as r;
     let mine = r::application.eq(application).and(r::holder.eq(holder));
     on_backend!(conn, |c| diesel::update(r::reconciliations.filter(mine.assume_not_null()))

@@ -122,9 +122,8 @@ pub fn date(at: Timestamp) -> String {
 pub fn call_history(settings: &Settings, from: Timestamp, to: Timestamp, page: u32) -> Request {
     let date = |at| date(at).replace(' ', "%20").replace(':', "%3A");
     let (from, to) = (date(from), date(to));
-    let what = format_args!(
-        "/client/@me/call_history/?start_datetime={from}&end_datetime={to}&order=asc&page={page}&per_page={HISTORY_PAGE}"
-    );
+    let what =
+        format_args!("/client/@me/call_history/?start_datetime={from}&end_datetime={to}&order=asc&page={page}&per_page={HISTORY_PAGE}");
     Request::get(path(settings, what))
 }
 

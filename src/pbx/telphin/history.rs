@@ -282,7 +282,12 @@ mod tests {
         let words: Vec<_> = reading.events.iter().map(|e| (e.call.as_str(), e.what.name(), e.at.unwrap().micros() - reading.at)).collect();
         assert_eq!(
             words,
-            [("0f3c7a", "dial-out", 760_000), ("0f3c7a", "answer", 14_000_000), ("0f3c7a", "hangup", 38_000_000), ("0f3c7a", "over", 38_000_000)]
+            [
+                ("0f3c7a", "dial-out", 760_000),
+                ("0f3c7a", "answer", 14_000_000),
+                ("0f3c7a", "hangup", 38_000_000),
+                ("0f3c7a", "over", 38_000_000)
+            ]
         );
         let What::Leg(LegEvent { phase: Phase::End(end), number, .. }) = &reading.events[2].what else { panic!() };
         assert_eq!((end.duration_us, end.talk_us), (Some(37_240_000), Some(24_000_000)));
@@ -314,7 +319,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_says_so() {
-        for bad in [serde_json::json!([]), serde_json::json!({"call_uuid": "x"}), serde_json::json!({"init_time_gmt": "2025-12-29 09:20:38"})] {
+        for bad in
+            [serde_json::json!([]), serde_json::json!({"call_uuid": "x"}), serde_json::json!({"init_time_gmt": "2025-12-29 09:20:38"})]
+        {
             assert!(read(bad.clone()).is_err(), "{bad}");
         }
     }
