@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use jiff::civil;
 use jiff::tz::TimeZone;
 
 use super::progress::Progress;
@@ -13,6 +12,7 @@ use super::tools::{Failure, Outcome, Tools};
 use crate::config::Settings;
 use crate::domain::call_log::LegView;
 use crate::domain::event::Direction;
+use crate::domain::interval;
 use crate::domain::time::Timestamp;
 use crate::gateway::Gateway;
 use crate::ingest::history::Repair;
@@ -75,13 +75,9 @@ impl Reconcile {
 
 /// A time of the command line.
 fn instant(option: &str, text: &str, app: &App) -> Result<Timestamp, Failure> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(Timestamp(at.as_microsecond()));
-    }
-    let wrong = || Failure::Usage(format!("{option} {text:?} is no time; write 2026-11-19, 2026-11-19T08:00 or 2026-11-19T08:00:00Z"));
-    let civil: civil::DateTime = text.parse().or_else(|_| text.parse::<civil::Date>().map(Into::into)).map_err(|_| wrong())?;
     let zone = TimeZone::get(&app.spec.timezone).unwrap_or(TimeZone::UTC);
-    Ok(Timestamp(civil.to_zoned(zone).map_err(|_| wrong())?.timestamp().as_microsecond()))
+    let wrong = || Failure::Usage(format!("{option} {text:?} is no time; write 2026-11-19, 2026-11-19T08:00 or 2026-11-19T08:00:00Z"));
+    interval::instant(text, &zone).ok_or_else(wrong)
 }
 
 struct Told {

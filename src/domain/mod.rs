@@ -8,6 +8,7 @@ pub mod decision;
 pub mod declared;
 pub mod event;
 pub mod id;
+pub mod interval;
 pub mod past;
 pub mod phone;
 pub mod spec;

@@ -24,6 +24,7 @@ pub mod records;
 pub mod roster;
 pub mod schema;
 mod sqlite;
+pub mod stats;
 pub mod tokens;
 mod writer;
 
