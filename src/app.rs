@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::domain::time::Clock;
 use crate::gateway::Gateway;
 use crate::net::Http;
+use crate::presence::Presence;
 use crate::reconcile::Reconciler;
 use crate::reconcile::schedule::Schedule;
 use crate::records::Recordings;
@@ -28,6 +29,7 @@ pub struct Hookflash {
     pub links: Links,
     pub reconciler: Reconciler,
     pub schedule: Arc<Schedule>,
+    pub presence: Presence,
 }
 
 impl Hookflash {
@@ -42,9 +44,22 @@ impl Hookflash {
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
         let gateway = Gateway::new(http, vault.clone(), clock.clone(), settings.outbound.timeout());
+        let presence = Presence::new(db.clone(), gateway.clone(), clock.clone());
         let reconciler = Reconciler::new(db.clone(), gateway.clone(), clock.clone());
         let recordings = Recordings::new(db.clone(), gateway.clone(), clock.clone());
         let links = Links::open(db.clone(), clock.clone(), settings.records.link_days).await.context("the key of recordings' links")?;
-        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway, recordings, links, reconciler, schedule: Arc::default() }))
+        Ok(Arc::new(Hookflash {
+            settings,
+            clock,
+            db,
+            vault,
+            roster,
+            gateway,
+            recordings,
+            links,
+            reconciler,
+            schedule: Arc::default(),
+            presence,
+        }))
     }
 }

@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod lookup;
 pub mod net;
 pub mod pbx;
+pub mod presence;
 pub mod reconcile;
 pub mod records;
 pub mod roster;

@@ -5,8 +5,9 @@
 
 pub mod telphin;
 
+use crate::domain::agent::QueueLogin;
 use crate::domain::event::CallEvent;
-use crate::domain::phone::Numbering;
+use crate::domain::phone::{Numbering, Party};
 use crate::domain::spec::{Application, ExtensionType, PbxKind};
 use crate::domain::validate::Problem;
 
@@ -59,6 +60,15 @@ pub struct Reading {
     /// Digest of what makes two deliveries the same event.
     pub digest: i64,
     pub events: Vec<CallEvent>,
+    /// What is told about a queue agent.
+    pub agent: Option<AgentReport>,
+}
+
+/// A PBX says that one of its queue agents logged in or out. He is named by his extension or, outside, by his number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentReport {
+    pub party: Party,
+    pub login: QueueLogin,
 }
 
 /// A hook's answer.
@@ -114,6 +124,13 @@ impl Pbx {
     pub fn code_without_plus(&self) -> bool {
         match self {
             Pbx::Telphin(_) => true,
+        }
+    }
+
+    /// Whether agents' manual status and their login at the PBX's queues follow each other.
+    pub fn mirrors_status(&self) -> bool {
+        match self {
+            Pbx::Telphin(s) => s.mirror_status,
         }
     }
 

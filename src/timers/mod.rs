@@ -8,6 +8,7 @@ mod callbacks;
 mod history;
 mod legs;
 mod offers;
+mod presence;
 mod retention;
 mod statuses;
 
@@ -65,6 +66,7 @@ pub async fn sweep(server: &Arc<Hookflash>) {
     said("check live legs", legs::sweep(server).await);
     said("settle callbacks", callbacks::sweep(server).await);
     history::sweep(server);
+    presence::sweep(server);
     // They are written right after their answers; what waits until now could not be.
     if server.db.is_behind() {
         server.db.flush().await;

@@ -1,5 +1,4 @@
 DROP INDEX legs_by_start;
-DROP INDEX agent_states_mirror;
 ALTER TABLE agent_states DROP COLUMN mirror_at;
 ALTER TABLE agent_states DROP COLUMN mirror_to;
 ALTER TABLE agent_states DROP COLUMN queue_login_since;

@@ -8,12 +8,11 @@ CREATE TABLE reconciliations (
     held_until BIGINT NOT NULL
 ) WITHOUT ROWID;
 
--- What the PBX says of the agent as one of its queue agents, and what it is still to be told.
+-- What the PBX says of the agent as one of its queue agents, and what we told it last.
 ALTER TABLE agent_states ADD COLUMN queue_login TEXT;
 ALTER TABLE agent_states ADD COLUMN queue_login_since BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE agent_states ADD COLUMN mirror_to TEXT;
 ALTER TABLE agent_states ADD COLUMN mirror_at BIGINT NOT NULL DEFAULT 0;
-CREATE INDEX agent_states_mirror ON agent_states (mirror_at) WHERE mirror_to IS NOT NULL;
 
 -- Counting a period of the call log reads this index and no row.
 CREATE INDEX legs_by_start ON legs (application, started_at, kind, direction, extension, place, talk_us, logged_at, call_id)

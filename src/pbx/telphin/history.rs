@@ -58,7 +58,7 @@ pub fn record(body: &[u8], context: &Context<'_>) -> Result<Reading, Unreadable>
     let begun = item.begun().ok_or_else(|| Unreadable("the record has no time that can be read".into()))?;
     let mut record = Record { call, context, whole: &item, events: Vec::new() };
     record.read(begun);
-    Ok(Reading { at: begun.micros(), digest: id::digest(&[HISTORY_HOOK.as_bytes(), body]), events: record.events })
+    Ok(Reading { at: begun.micros(), digest: id::digest(&[HISTORY_HOOK.as_bytes(), body]), events: record.events, agent: None })
 }
 
 /// When the call of a record began, and whether the record says that it is over.

@@ -30,6 +30,8 @@ pub struct Settings {
     pub missed_wait_ms: i64,
     /// How often the call history is compared, seconds; 0: only when told (section 10.3).
     pub reconcile_s: i64,
+    /// Agents' manual status and their login at the PBX's queues follow each other (section 6).
+    pub mirror_status: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -51,6 +53,7 @@ impl Default for Settings {
             provision_ivr: Vec::new(),
             missed_wait_ms: 3_000,
             reconcile_s: 1_800,
+            mirror_status: false,
         }
     }
 }

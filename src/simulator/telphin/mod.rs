@@ -16,6 +16,7 @@
 //! everything that takes time (calls, deliveries) is a task that ends with [`Simulator::stop`]. It is strict: a field, a parameter, a
 //! slash or a header that the page does not allow is refused with an error of section 9.3.
 
+mod agents;
 mod callback;
 mod calls;
 pub mod cli;
@@ -133,6 +134,22 @@ impl Simulator {
     /// `http://127.0.0.1:PORT`, without a slash at the end; the API is under `/api/ver1.0`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// A queue agent logs in or out at his phone (short number); his subscribers have been told when this returns. False: he is none, or it
+    /// is no change, of which the PBX tells nobody.
+    pub async fn agent_login(&self, phone: &str, available: bool) -> bool {
+        agents::set(&self.pbx, phone, available, "phone").await
+    }
+
+    /// Subscribes a URL to the logins and logouts of all queue agents, by POST.
+    pub fn subscribe_agents(&self, url: &str) {
+        self.pbx.state().subscribe_agents(url);
+    }
+
+    /// Short numbers of the queue agents whom queues ring.
+    pub fn available_agents(&self) -> Vec<String> {
+        self.pbx.state().available_agents()
     }
 
     /// Ends all calls where they are, and the server.

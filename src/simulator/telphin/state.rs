@@ -1,6 +1,6 @@
 //! What the PBX knows at a moment. Everything is behind one lock that nobody holds across an await.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
@@ -62,6 +62,11 @@ pub(super) struct State {
     /// How often somebody removed all subscriptions of an extension, foreign ones too.
     pub delete_all_calls: u64,
 
+    /// Queue agents who are logged out, by id.
+    pub logged_out: BTreeSet<u64>,
+    /// Subscriptions of queue agents: their `extension_id` is the agent's id.
+    pub agent_subscriptions: BTreeMap<u64, Subscription>,
+
     /// What phones and outside parties do, by short or outside number.
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Ringing and talking legs, by `SubCallID`.
@@ -96,6 +101,8 @@ impl State {
             subscriptions: BTreeMap::new(),
             last_subscription: 0,
             delete_all_calls: 0,
+            logged_out: BTreeSet::new(),
+            agent_subscriptions: BTreeMap::new(),
             behaviours: BTreeMap::new(),
             legs: BTreeMap::new(),
             rung_while_busy: 0,
