@@ -10,6 +10,7 @@ mod history;
 mod hooks;
 mod ingest;
 mod logs;
+mod presence;
 mod simulated;
 mod store;
 mod support;

@@ -147,6 +147,11 @@ impl Simulator {
         self.pbx.state().subscribe_agents(url);
     }
 
+    /// Nobody is told of queue agents any more.
+    pub fn unsubscribe_agents(&self) {
+        self.pbx.state().agent_subscriptions.clear();
+    }
+
     /// Short numbers of the queue agents whom queues ring.
     pub fn available_agents(&self) -> Vec<String> {
         self.pbx.state().available_agents()
