@@ -135,7 +135,7 @@ impl PastCall {
         let bridged = bridged.filter_map(|l| Some((l.answered?, l))).min_by_key(|(at, _)| *at);
         let over = self.over.then_some(self.last);
         let elsewhere = self.was_bridged();
-        let last = self.legs.iter().filter(|l| l.extension.kind == ExtensionType::Phone).next_back();
+        let last = self.legs.iter().rfind(|l| l.extension.kind == ExtensionType::Phone);
         let (result, by) = match (self.over, bridged) {
             (false, _) => (None, None),
             (true, Some(_)) => (Some("bridged"), Some("caller_bye")),
