@@ -92,6 +92,7 @@ async fn simulator(running: &Running, options: &Options) -> anyhow::Result<Simul
     })
     .await?;
     pbx.subscribe_all(&format!("{hooks}/event/TLP55522"));
+    pbx.subscribe_agents(&format!("{hooks}/agent/TLP55522"));
     Ok(pbx)
 }
 

@@ -127,7 +127,8 @@ impl Reconciler {
         let stopped = match self.hold(app.id(), &holder).await {
             Ok(()) => {
                 let stopped = self.read(app, asked, &holder, &mut report, listener).await.err();
-                let end = report.reached.plus_s(if stopped.is_none() { -OVERLAP_S } else { 0 });
+                // What began a short while ago may be on still, and is then in no history yet.
+                let end = report.reached.min(self.clock.now().plus_s(-OVERLAP_S));
                 let settled = (!asked.dry_run && end > asked.from).then_some((asked.from, end));
                 let (app, error) = (app.id(), stopped.as_ref().map(Stopped::to_string));
                 let give_back = move |conn: &mut _| reconciliations::release(conn, app, &holder, settled, error.as_deref());

@@ -1,7 +1,7 @@
 //! When the history is read without being asked: soon after a start, then every `reconcile_s` of the application.
 //!
 //! Each application has a time at which it is due, in memory; how far it came is a row. A run is a task of its own, because it may take
-//! minutes; two servers on one database take turns by the row's lease. A run that was stopped is tried again, sooner or later by the cause.
+//! minutes; of two servers on one database only one reads at a time, and each period is read once. A run that was stopped is tried again, sooner or later by the cause.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ pub struct Schedule {
 struct State {
     due: HashMap<i64, Timestamp>,
     running: HashSet<i64>,
+    /// Those that had a turn.
+    begun: HashSet<i64>,
 }
 
 /// One application whose time has come; it counts as running until this is dropped.
@@ -35,6 +37,9 @@ pub struct Turn {
     pub app: Arc<App>,
     /// When it is due again, unless [`Turn::run`] knows better.
     next: Timestamp,
+    /// The first since this server's start: what was lost meanwhile is looked for whoever else has looked.
+    first: bool,
+    every_s: i64,
 }
 
 impl Drop for Turn {
@@ -58,7 +63,8 @@ impl Schedule {
             let Some(every_s) = interval_s(app) else { continue };
             let due = *state.due.entry(app.id()).or_insert(now.plus_s(SETTLE_S));
             if due <= now && state.running.insert(app.id()) {
-                turns.push(Turn { schedule: self.clone(), app: app.clone(), next: now.plus_s(every_s) });
+                let first = state.begun.insert(app.id());
+                turns.push(Turn { schedule: self.clone(), app: app.clone(), next: now.plus_s(every_s), first, every_s });
             }
         }
         turns
@@ -79,7 +85,12 @@ impl Turn {
     pub async fn run(mut self, reconciler: &Reconciler) -> Result<(Report, Option<Stopped>)> {
         let (now, app) = (reconciler.clock.now(), self.app.id());
         let (row, newest) = reconciler.db.read(move |conn| Ok((reconciliations::get(conn, app)?, journal::newest(conn, app, 1)?))).await?;
+        // Another server on this database has just done it.
         let settled = row.map(|r| Timestamp(r.settled_until)).filter(|t| t.0 > 0);
+        if let Some(due) = settled.map(|s| s.plus_s(OVERLAP_S + self.every_s)).filter(|due| !self.first && *due > now) {
+            self.next = due;
+            return Ok((Report::default(), None));
+        }
         // Before there was a first event there was nothing to lose.
         let first = newest.first().map_or(now, |t| t.plus_s(-OVERLAP_S));
         let asked = Asked { from: settled.unwrap_or(first).min(now.plus_s(-OVERLAP_S)), to: now, dry_run: false };

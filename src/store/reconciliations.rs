@@ -14,9 +14,7 @@ pub struct Reconciliation {
     pub application: i64,
     /// Every call that began before is settled; 0: none was compared yet.
     pub settled_until: i64,
-    /// When somebody last began.
-    pub tried_at: i64,
-    /// Why he did not come to the end.
+    /// Why the last who began did not come to the end.
     pub error: Option<String>,
     pub holder: Option<String>,
     pub held_until: i64,
@@ -30,13 +28,13 @@ pub fn get(conn: &mut Conn, application: i64) -> Result<Option<Reconciliation>> 
 pub fn hold(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
     use reconciliations::dsl as r;
     on_backend!(conn, |c| diesel::insert_into(r::reconciliations)
-        .values((r::application.eq(application), r::settled_until.eq(0), r::tried_at.eq(now.0), r::held_until.eq(0)))
+        .values((r::application.eq(application), r::settled_until.eq(0), r::held_until.eq(0)))
         .on_conflict_do_nothing()
         .execute(c))?;
     let free = r::holder.is_null().or(r::holder.eq(holder)).or(r::held_until.le(now.0));
     let held =
         on_backend!(conn, |c| diesel::update(r::reconciliations.filter(r::application.eq(application)).filter(free.assume_not_null()))
-            .set((r::holder.eq(holder), r::held_until.eq(until.0), r::tried_at.eq(now.0)))
+            .set((r::holder.eq(holder), r::held_until.eq(until.0)))
             .execute(c))?;
     Ok(held > 0)
 }

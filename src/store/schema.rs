@@ -215,7 +215,6 @@ diesel::table! {
     reconciliations (application) {
         application -> BigInt,
         settled_until -> BigInt,
-        tried_at -> BigInt,
         error -> Nullable<Text>,
         holder -> Nullable<Text>,
         held_until -> BigInt,

@@ -2,7 +2,6 @@
 CREATE TABLE reconciliations (
     application BIGINT NOT NULL PRIMARY KEY,
     settled_until BIGINT NOT NULL,
-    tried_at BIGINT NOT NULL,
     error TEXT,
     holder TEXT,
     held_until BIGINT NOT NULL
