@@ -6,7 +6,6 @@
 //! after a start, and from time to time, the PBX is asked for all its agents: an event that was lost is mended by that.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::agent::{AgentState, QueueLogin};
@@ -31,7 +30,7 @@ pub struct Presence {
     gateway: Gateway,
     clock: Clock,
     asked: Arc<Mutex<HashMap<i64, Timestamp>>>,
-    busy: Arc<AtomicBool>,
+    busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Presence {
@@ -39,11 +38,14 @@ impl Presence {
         Presence { db, gateway, clock, asked: Arc::default(), busy: Arc::default() }
     }
 
-    /// Does what is due; nothing while an earlier sweep is still at it.
+    /// An earlier sweep is still at it.
+    pub fn is_busy(&self) -> bool {
+        self.busy.try_lock().is_err()
+    }
+
+    /// Does what is due, after an earlier sweep.
     pub async fn sweep(&self, roster: &Roster) {
-        if self.busy.swap(true, Ordering::SeqCst) {
-            return;
-        }
+        let _one = self.busy.lock().await;
         for app in roster.snapshot().apps.values() {
             let Pbx::Telphin(settings) = &app.pbx;
             let wanted = settings.mirror_status || app.spec.routing.only_reachable;
@@ -54,7 +56,6 @@ impl Presence {
                 tracing::warn!(app = app.id(), %error, "queue agents could not be compared; the next sweep tries again");
             }
         }
-        self.busy.store(false, Ordering::SeqCst);
     }
 
     async fn of(&self, app: &Arc<App>, settings: &Settings) -> Result<()> {
