@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::progress::Progress;
 use super::serve::runtime;
+use super::tail::ago;
 use super::tools::{Failure, Outcome, Tools};
 use crate::config::Settings;
 use crate::domain::call_log::LegView;
@@ -29,7 +30,7 @@ use crate::roster::App;
 pub struct Reconcile {
     /// The application
     app: i64,
-    /// From when on: RFC 3339, or a date or a date with a time in the application's time zone
+    /// From when on: RFC 3339, a date or a date with a time in the application's time zone, or how long ago: 90m, 2h, 3d
     #[arg(long, value_name = "T")]
     since: String,
     /// Until when; now without it
@@ -45,8 +46,8 @@ impl Reconcile {
         let tools = Tools::open(&settings)?;
         let app = tools.app(self.app)?;
         let now = tools.clock.now();
-        let from = instant("--since", &self.since, &app)?;
-        let to = self.until.as_deref().map_or(Ok(now), |text| instant("--until", text, &app))?.min(now);
+        let from = instant("--since", &self.since, &app, now)?;
+        let to = self.until.as_deref().map_or(Ok(now), |text| instant("--until", text, &app, now))?.min(now);
         if from >= to {
             return Err(Failure::Usage(format!("--since {} is not before {}", from.rfc3339(), to.rfc3339())));
         }
@@ -74,9 +75,16 @@ impl Reconcile {
 }
 
 /// A time of the command line.
-fn instant(option: &str, text: &str, app: &App) -> Result<Timestamp, Failure> {
+fn instant(option: &str, text: &str, app: &App, now: Timestamp) -> Result<Timestamp, Failure> {
+    if let Some(seconds) = ago(text) {
+        return Ok(now.plus_s(-seconds));
+    }
     let zone = TimeZone::get(&app.spec.timezone).unwrap_or(TimeZone::UTC);
-    let wrong = || Failure::Usage(format!("{option} {text:?} is no time; write 2026-11-19, 2026-11-19T08:00 or 2026-11-19T08:00:00Z"));
+    let wrong = || {
+        Failure::Usage(format!(
+            "{option} {text:?} is no time; write 2026-11-19, 2026-11-19T08:00, 2026-11-19T08:00:00Z, or how long ago: 2h, 3d"
+        ))
+    };
     interval::instant(text, &zone).ok_or_else(wrong)
 }
 

@@ -159,6 +159,8 @@ async fn the_command_shows_repairs_and_can_only_look(#[values(Sqlite, Postgres)]
     let (_, again, _) = run(&["reconcile", "807", "--since", "2025-12-29", "--until", "2025-12-30"]).await.unwrap();
     assert_eq!(again, "application 807: 6 calls compared; added: 0 legs, 0 missed calls; corrected: 0\n");
 
+    let (status, recent, _) = run(&["reconcile", "807", "--since", "2h"]).await.unwrap();
+    assert_eq!((status, recent.as_str()), (Some(0), "application 807: 0 calls compared; added: 0 legs, 0 missed calls; corrected: 0\n"));
     for (args, status, says) in [
         (&["reconcile", "807", "--since", "yesterday"][..], 2, "--since \"yesterday\" is no time"),
         (&["reconcile", "807", "--since", "2099-01-01"], 2, "is not before"),
