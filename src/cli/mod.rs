@@ -12,6 +12,7 @@ mod explain;
 mod import;
 mod progress;
 mod provision;
+mod reconcile;
 mod replay;
 mod serve;
 mod simulate;
@@ -50,6 +51,7 @@ enum Command {
     Explain(explain::Explain),
     Replay(replay::Replay),
     Provision(provision::Provision),
+    Reconcile(reconcile::Reconcile),
     #[command(subcommand)]
     Import(import::Import),
     #[command(subcommand)]
@@ -69,6 +71,7 @@ impl Command {
             Command::Explain(command) => command.run(settings, out),
             Command::Replay(command) => command.run(settings, out),
             Command::Provision(command) => command.run(settings, out),
+            Command::Reconcile(command) => command.run(settings, out),
             Command::Import(command) => command.run(settings, out),
             Command::Token(command) => command.run(settings, out),
             Command::Simulate(command) => command.run(settings, out),

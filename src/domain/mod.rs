@@ -9,6 +9,8 @@ pub mod declared;
 pub mod event;
 pub mod health;
 pub mod id;
+pub mod interval;
+pub mod past;
 pub mod phone;
 pub mod spec;
 mod text_enum;

@@ -130,7 +130,13 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
                 picture.known.last_agent = calls::last_agent(conn, app.id(), &number, since)?;
             }
             let Some(step) = routing::step(&app.spec, decl, &picture.known) else { continue };
-            look_at(conn, &app, step, &Call { caller: &number, tried: &tried, now }, &mut picture)?;
+            look_at(
+                conn,
+                &app,
+                step,
+                &Call { caller: &number, tried: &tried, only_reachable: app.spec.routing.only_reachable, now },
+                &mut picture,
+            )?;
             if !picture.eligible.is_empty() {
                 break;
             }

@@ -6,11 +6,15 @@
 pub mod setup;
 pub mod telphin;
 
+use crate::domain::agent::QueueLogin;
 use crate::domain::event::CallEvent;
-use crate::domain::phone::Numbering;
+use crate::domain::phone::{Numbering, Party};
 use crate::domain::spec::{Application, ExtensionType, PbxKind};
 use crate::domain::validate::Problem;
 use crate::net::Request;
+
+/// Under this name the journal keeps records of a PBX's call history; no PBX has a hook of that name.
+pub const HISTORY_HOOK: &str = "history";
 
 /// A hook's request as it came, before anybody has understood it.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,15 @@ pub struct Reading {
     /// Digest of what makes two deliveries the same event.
     pub digest: i64,
     pub events: Vec<CallEvent>,
+    /// What is told about a queue agent.
+    pub agent: Option<AgentReport>,
+}
+
+/// A PBX says that one of its queue agents logged in or out. He is named by his extension or, outside, by his number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentReport {
+    pub party: Party,
+    pub login: QueueLogin,
 }
 
 /// A hook's answer.
@@ -127,6 +140,13 @@ impl Pbx {
     pub fn code_without_plus(&self) -> bool {
         match self {
             Pbx::Telphin(_) => true,
+        }
+    }
+
+    /// Whether agents' manual status and their login at the PBX's queues follow each other.
+    pub fn mirrors_status(&self) -> bool {
+        match self {
+            Pbx::Telphin(s) => s.mirror_status,
         }
     }
 

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::prepared::{kept, update};
 use super::schema::agent_states;
 use super::{Conn, Result, live};
-use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus};
+use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin};
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
@@ -29,6 +29,10 @@ struct Row {
     cool_cause: Option<String>,
     last_offered_at: i64,
     engaged_since: i64,
+    queue_login: Option<String>,
+    queue_login_since: i64,
+    mirror_to: Option<String>,
+    mirror_at: i64,
 }
 
 impl Row {
@@ -51,10 +55,15 @@ impl Row {
             cool_cause: s.cool_cause.map(|c| c.as_str().into()),
             last_offered_at: s.last_offered_at.0,
             engaged_since: s.engaged_since.0,
+            queue_login: s.queue_login.map(|(login, _)| login.as_str().into()),
+            queue_login_since: s.queue_login.map_or(0, |(_, since)| since.0),
+            mirror_to: s.mirror_to.map(|login| login.as_str().into()),
+            mirror_at: s.mirror_at.0,
         }
     }
 
     fn into_state(self) -> AgentState {
+        let login = |s: &Option<String>| s.as_deref().and_then(QueueLogin::parse);
         let status = |s: &str| ManualStatus::parse(s).unwrap_or(ManualStatus::Offline);
         AgentState {
             agent: self.agent,
@@ -70,6 +79,9 @@ impl Row {
             cool_cause: self.cool_cause.as_deref().and_then(CoolDown::parse),
             last_offered_at: Timestamp(self.last_offered_at),
             engaged_since: Timestamp(self.engaged_since),
+            queue_login: login(&self.queue_login).map(|login| (login, Timestamp(self.queue_login_since))),
+            mirror_to: login(&self.mirror_to),
+            mirror_at: Timestamp(self.mirror_at),
         }
     }
 }

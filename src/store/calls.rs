@@ -90,7 +90,7 @@ impl LegRow {
             transferred: view.transferred,
             record_id: view.record_id.clone(),
             callback_id: None,
-            source: "events".into(),
+            source: view.source.as_str().into(),
             logged_at: view.logged_at.map(|t| t.0),
         }
     }
@@ -129,10 +129,17 @@ pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> 
     Ok(())
 }
 
+/// A call's facts as they are now; for whoever changes nothing.
+pub fn facts(conn: &mut Conn, application: i64, call: &str) -> Result<Option<CallFacts>> {
+    let facts: Option<String> =
+        on_backend!(conn, |c| calls::table.find((application, call)).select(calls::facts).get_result(c).optional())?;
+    facts.map(|facts| from_json(&facts)).transpose()
+}
+
 /// Writes a call's row: new when `version` is 0 and none was ensured, else over the version that was read.
 pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, facts: &CallFacts, version: i64) -> Result<()> {
     let facts_json = to_json(facts)?;
-    let first_received = facts.seen.map_or(0, |s| s.arrived.0);
+    let first_received = facts.first_arrived().map_or(0, |t| t.0);
     let values = (
         calls::pbx_call_id.eq(&view.pbx_call_id),
         calls::direction.eq(view.direction.as_str()),
@@ -179,6 +186,7 @@ pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
         legs::duration_us.eq(excluded(legs::duration_us)),
         legs::transferred.eq(excluded(legs::transferred)),
         legs::record_id.eq(excluded(legs::record_id)),
+        legs::source.eq(excluded(legs::source)),
         legs::logged_at.eq(excluded(legs::logged_at)),
     );
     on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news)).execute(c))?;

@@ -152,6 +152,10 @@ diesel::table! {
         cool_cause -> Nullable<Text>,
         last_offered_at -> BigInt,
         engaged_since -> BigInt,
+        queue_login -> Nullable<Text>,
+        queue_login_since -> BigInt,
+        mirror_to -> Nullable<Text>,
+        mirror_at -> BigInt,
     }
 }
 
@@ -204,6 +208,16 @@ diesel::table! {
         call_id -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    reconciliations (application) {
+        application -> BigInt,
+        settled_until -> BigInt,
+        error -> Nullable<Text>,
+        holder -> Nullable<Text>,
+        held_until -> BigInt,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod legs;
 pub mod numbers;
 pub mod queues;
 pub mod records;
+pub mod stats;
 pub mod tokens;
 pub mod view;
 
@@ -37,6 +38,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(legs::configure)
         .configure(callbacks::configure)
         .configure(records::configure)
+        .configure(stats::configure)
         .configure(explain::configure)
         .configure(tokens::configure);
 }

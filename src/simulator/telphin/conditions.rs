@@ -38,7 +38,11 @@ pub struct Conditions {
     /// The next replies with a body break off in its middle.
     pub half_replies: u32,
 
-    /// A list of records takes this long, milliseconds; a parallel one is refused meanwhile.
+    /// The call history lists calls that go on, without their ends; else only those that are over.
+    pub history_running: bool,
+    /// A page of the call history has at most so many calls, whatever was asked for.
+    pub history_page: usize,
+    /// A list of records or calls takes this long, milliseconds; a parallel one is refused meanwhile.
     pub list_ms: u64,
     /// From the hangup until the recording can be had, milliseconds.
     pub record_delay_ms: i64,
@@ -89,6 +93,8 @@ impl Default for Conditions {
             fail_status: 500,
             fail_next: 0,
             half_replies: 0,
+            history_running: false,
+            history_page: 1_000,
             list_ms: 0,
             record_delay_ms: 0,
             storage: true,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::reply::Reply;
 use super::state::Served;
-use super::{Pbx, callback, control, extensions, ivr, live, oauth, records, subscriptions};
+use super::{Pbx, agents, callback, control, extensions, history, ivr, live, oauth, records, subscriptions};
 use crate::domain::time::Timestamp;
 
 /// One request as data.
@@ -169,6 +169,8 @@ async fn of_client(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> Option<R
         ("GET", ["extension", id]) => extensions::one(pbx, id.parse().ok()?)?,
         ("GET", ["limit", ""]) => extensions::limits(pbx),
         ("GET", ["current_calls", ""]) => live::list(pbx, None),
+        (_, ["agent", "local", rest @ ..]) => agents::answer(pbx, request, rest).await?,
+        ("GET", ["call_history", rest @ ..]) => history::answer(pbx, request, rest).await?,
         (_, ["record", rest @ ..]) => records::answer(pbx, request, None, rest).await?,
         _ => return None,
     })
@@ -178,6 +180,7 @@ async fn of_extension(pbx: &Arc<Pbx>, request: &Request, id: u64, path: &[&str])
     Some(match (request.method.as_str(), path) {
         (_, ["event", rest @ ..]) => subscriptions::answer(pbx, request, id, rest)?,
         (_, ["ivr", rest @ ..]) => ivr::answer(pbx, request, id, rest)?,
+        ("GET", ["agent", ""]) => agents::of_extension(pbx, id),
         ("POST", ["callback", ""]) => callback::post(pbx, request, id),
         ("GET", ["current_calls", ""]) => live::list(pbx, Some(id)),
         ("DELETE", ["current_calls", api_id]) => live::hang_up(pbx, id, api_id)?,

@@ -174,7 +174,8 @@ impl Run {
     /// The free phones to ring in this round: all of them, or the next one in turn.
     fn choose(&self, queue: &Queue, turn: &mut usize) -> Vec<Extension> {
         let state = self.pbx.state();
-        let free = |number: &String| state.directory.by_number(number).filter(|e| !state.is_occupied(e.id)).cloned();
+        let free =
+            |number: &String| state.directory.by_number(number).filter(|e| !state.is_occupied(e.id) && state.takes_queue_calls(e)).cloned();
         if queue.ring_all {
             return queue.phones.iter().filter_map(free).collect();
         }

@@ -48,7 +48,7 @@ impl Survey for Telphin {
     fn ask(&self, seen: &[Seen]) -> Result<Option<Request>, Trouble> {
         Ok(match Telphin::extensions(seen)? {
             None => Some(api::extensions(&self.settings, seen.len() as u32 + 1)),
-            Some((_, pages)) if seen.len() == pages => Some(api::agents(&self.settings)),
+            Some((_, pages)) if seen.len() == pages => Some(api::agents(&self.settings, None)),
             Some(_) => None,
         })
     }
