@@ -63,12 +63,11 @@ pub fn fresh(now: Timestamp) -> String {
 /// search by time and call needs no index but the one of ids. 15 digits of the time, 9 of the call's id, 8 that make it unique.
 pub fn about(call: &str, now: Timestamp) -> String {
     thread_local! {
-        static NEXT: Cell<u32> = Cell::new(RandomState::new().hash_one(0) as u32);
+        static NEXT: Cell<u32> = Cell::new(RandomState::new().hash_one(0) as u32 / 2);
     }
     let us = now.micros().max(0) as u64;
     let next = NEXT.get();
-    // A step of this size visits every number before it comes back to the first.
-    NEXT.set(next.wrapping_add(0x9e37_79b1));
+    NEXT.set(next.wrapping_add(1));
     format!("{:012x}{:03x}{}{next:08x}", us / 1_000, us % 1_000, call_part(call))
 }
 

@@ -260,7 +260,7 @@ async fn broken_replies_make_nothing_twice(#[values(0, 1, 2, 3, 4)] seed: u32) {
 async fn a_pbx_that_is_set_up_proves_everything(#[values(Sqlite, Postgres)] backend: Backend) {
     let site = Site::open(backend).await;
     let bare = site.check().await;
-    assert_eq!(bare.findings.iter().filter(|f| f.mend == "run hookflash provision 807").count(), 6, "{:?}", bare.findings);
+    assert_eq!(bare.findings.iter().filter(|f| f.mend == "run hookflash provision 807").count(), 9, "{:?}", bare.findings);
     site.does(Task::On).await;
     let before = writes(&site.pbx);
     let report = site.check().await;
@@ -272,7 +272,7 @@ async fn a_pbx_that_is_set_up_proves_everything(#[values(Sqlite, Postgres)] back
         "knows us as TLP55522",
         "the clocks differ by 0 s",
         "the PBX has 6 extensions",
-        "6 parts",
+        "9 parts",
         "of 10000 requests are left",
     ] {
         assert!(proved.contains(word), "{word}: {proved}");
@@ -343,7 +343,7 @@ fn add(directory: &mut Directory, like: &str, number: &str) {
 )]
 #[case::another_login(|s: &Site| s.pbx.directory(|d| d.login = "TLP70001".into()), "login", "those of TLP70001", "correct login")]
 #[case::short_tokens(|s: &Site| s.pbx.change(|c| c.token_life_s = 61), "token", "lives only 61 s", "provider")]
-#[case::few_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 12), "hourly limit", "only 1 of the 12 requests", "shared by all")]
+#[case::few_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 15), "hourly limit", "only 1 of the 15 requests", "shared by all")]
 #[case::the_clock(|s: &Site| s.pbx.change(|c| c.clock_ahead_s = -90), "clock", "90 s behind ours", "time server")]
 #[case::no_requests(|s: &Site| s.pbx.change(|c| c.hourly_limit = 1), "PBX", "not asked before", "asked again then")]
 #[case::away(|s: &Site| s.pbx.change(|c| (c.fail_status, c.fail_next) = (502, 100)), "PBX", "502", "until the PBX is back")]

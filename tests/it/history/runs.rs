@@ -73,6 +73,7 @@ async fn limits_are_obeyed_and_a_stopped_run_goes_on_where_it_was(#[values(Sqlit
     assert_eq!(asked, report.records / 2, "no request after the limit was near");
     let first = logged(&house).await;
     pbx.clock.advance(3_600_000_000);
+    house.clock.advance(3_600_000_000);
     pbx.pbx.change(|c| c.hourly_limit = 1_000);
     let on = Asked { from: report.reached, to: house.clock.now(), dry_run: false };
     let (rest, stopped) = house.hookflash.reconciler.run(&house.app(), on, &mut ()).await;
