@@ -13,6 +13,7 @@ use crate::http::error::Failure;
 use crate::http::extract::AppId;
 use crate::store::journal;
 use crate::store::lines::{self, Line};
+use crate::store::reconciliations::{self, Reconciliation};
 
 /// How far back trouble with events is told.
 const LATELY_S: i64 = 24 * 3600;
@@ -49,7 +50,8 @@ async fn read(at: AppId) -> Result<Answer<Health>, Failure> {
     findings.extend(writer(&at));
     findings.extend(events(&at).await?);
     let id = at.id;
-    let line = at.read(move |conn| lines::get(conn, id)).await?;
+    let (line, compared) = at.read(move |conn| Ok((lines::get(conn, id)?, reconciliations::get(conn, id)?))).await?;
+    findings.extend(compared.as_ref().and_then(gaps));
     findings.extend(pbx(&line, at.hookflash.clock.now()));
     findings.extend(line.findings()?);
     Ok(Answer(Health::of(findings, line.checked_at)))
@@ -88,6 +90,15 @@ async fn events(at: &AppId) -> Result<Option<Finding>, Failure> {
         ),
         mend: "they are kept as they came; hookflash replay applies them once this version can read them".into(),
     }))
+}
+
+/// What may be missing from the call log, because the PBX's history was not read to its end.
+fn gaps(compared: &Reconciliation) -> Option<Finding> {
+    let error = compared.error.as_deref()?;
+    let until = Timestamp(compared.settled_until);
+    let reached = if until == Timestamp(0) { "it was never".to_owned() } else { format!("up to {} it was", until.rfc3339()) };
+    let detail = format!("the call log could not be compared with the PBX's call history ({reached}): {error}");
+    Some(Finding::warning("call history", detail, "nothing: it is tried again by itself, or at once by hookflash reconcile"))
 }
 
 /// What we wait for.

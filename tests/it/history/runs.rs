@@ -71,6 +71,7 @@ async fn limits_are_obeyed_and_a_stopped_run_goes_on_where_it_was(#[values(Sqlit
     assert!((2..20).contains(&report.records), "{report:?}");
     let asked = pbx.pbx.requests().iter().filter(|r| r.path.ends_with("/call_history/")).count();
     assert_eq!(asked, report.records / 2, "no request after the limit was near");
+    assert!(told_of_gaps(&house).await.is_some_and(|finding| finding["detail"].to_string().contains("hourly limit")));
     let first = logged(&house).await;
     pbx.clock.advance(3_600_000_000);
     house.clock.advance(3_600_000_000);
@@ -80,7 +81,14 @@ async fn limits_are_obeyed_and_a_stopped_run_goes_on_where_it_was(#[values(Sqlit
     assert!(stopped.is_none(), "{stopped:?}");
     assert!(rest.records + report.records >= 20 && logged(&house).await.len() > first.len());
     assert!(reconciled(&house).await.is_quiet(), "nothing is left");
+    assert_eq!(told_of_gaps(&house).await, None);
     pbx.pbx.stop().await;
+}
+
+/// What the application's health says of a history that was not read to its end.
+async fn told_of_gaps(house: &House) -> Option<serde_json::Value> {
+    let health = house.client().await.get("/api/v1/apps/807/health").await.ok();
+    health["findings"].as_array().unwrap().iter().find(|finding| finding["what"] == "call history").cloned()
 }
 
 #[rstest]
