@@ -1,5 +1,6 @@
 //! Hookflash: the server between a company's telephone system (PBX) and its CRM.
 
+pub mod acd;
 pub mod app;
 pub mod auth;
 pub mod cli;

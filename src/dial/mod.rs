@@ -14,7 +14,6 @@ use crate::domain::spec::ExtensionType;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::ingest::callback as following;
-use crate::pbx::Pbx;
 use crate::pbx::telphin::api;
 use crate::roster::App;
 use crate::store::callbacks::{self, Callback};
@@ -174,7 +173,7 @@ fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> Stor
 
 /// Asks the PBX; the PBX's call id when it accepted.
 async fn ask(gateway: &Gateway, app: &App, callback: &Callback) -> Result<Option<String>, GatewayError> {
-    let Pbx::Telphin(settings) = &app.pbx;
+    let settings = app.pbx.telphin().ok_or_else(|| GatewayError::Credentials("this PBX has no API that places calls".into()))?;
     let name = |number: &str| if number.starts_with('+') { number.to_owned() } else { settings.full_name_of(number) };
     let extension_id = gateway.extension_id(app, &callback.extension).await.map_err(|e| match e {
         // The list of extensions is only read: whatever went wrong there, no phone has rung.

@@ -111,6 +111,8 @@ pub struct AgentState {
     pub last_offered_at: Timestamp,
     /// When the engagement last changed.
     pub engaged_since: Timestamp,
+    /// Offers that he let ring out, one after the other.
+    pub misses: i32,
 }
 
 impl AgentState {
@@ -130,6 +132,7 @@ impl AgentState {
             cool_cause: None,
             last_offered_at: Timestamp(0),
             engaged_since: now,
+            misses: 0,
         }
     }
 

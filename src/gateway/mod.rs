@@ -10,7 +10,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::time::{Clock, Timestamp};
 use crate::net::{Http, NetError, Request, Response, Streaming};
-use crate::pbx::Pbx;
 use crate::pbx::telphin::{self, api};
 use crate::roster::{self, App};
 use crate::secrets::Vault;
@@ -104,7 +103,7 @@ impl Gateway {
         if !renew && let Some(held) = lock(&self.tokens).get(&app.id()).filter(|h| h.until > now) {
             return Ok(held.token.clone());
         }
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or_else(no_api)?;
         let (id, secret) = self.credentials(app, settings)?;
         let request = api::token(settings, id.expose_secret(), secret.expose_secret());
         let response = self.http.send(request, self.timeout).await.map_err(|e| GatewayError::Unreachable(e.to_string()))?;
@@ -139,7 +138,7 @@ impl Gateway {
         if let Some(id) = lock(&self.extensions).get(&key) {
             return Ok(*id);
         }
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or_else(no_api)?;
         for page in 1..=100 {
             let reply = self.send(app, api::extensions(settings, page)).await?;
             let found: Vec<api::Extension> =
@@ -159,6 +158,11 @@ impl Gateway {
         }
         Err(GatewayError::Refused { status: 404, words: format!("the PBX has no phone {extension}") })
     }
+}
+
+/// A PBX that is asked nothing over HTTP.
+fn no_api() -> GatewayError {
+    GatewayError::Credentials("this PBX has no API that is asked".into())
 }
 
 fn words(response: &Response) -> String {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{callback, engagement};
+use super::{callback, engagement, queue};
 use crate::domain::call::CallFacts;
 use crate::domain::call_log::{LegView, Projection, project};
 use crate::domain::event::{CallEvent, What};
@@ -54,6 +54,7 @@ pub fn event(conn: &mut Conn, app: &App, event: &CallEvent, now: Timestamp) -> R
     write_legs(conn, app, &change)?;
     let extensions = write_live(conn, app, &change)?;
     engagement::follow(conn, app, &change, &extensions, now)?;
+    queue::follow(conn, app, &change, now)?;
     if let What::Leg(leg) = &event.what
         && let Some(extension) = &leg.extension
     {

@@ -7,6 +7,7 @@
 pub mod callback;
 pub mod engagement;
 pub mod fold;
+pub mod queue;
 pub mod replay;
 
 use std::sync::Arc;

@@ -29,6 +29,7 @@ struct Row {
     cool_cause: Option<String>,
     last_offered_at: i64,
     engaged_since: i64,
+    misses: i32,
 }
 
 impl Row {
@@ -51,6 +52,7 @@ impl Row {
             cool_cause: s.cool_cause.map(|c| c.as_str().into()),
             last_offered_at: s.last_offered_at.0,
             engaged_since: s.engaged_since.0,
+            misses: s.misses,
         }
     }
 
@@ -70,6 +72,7 @@ impl Row {
             cool_cause: self.cool_cause.as_deref().and_then(CoolDown::parse),
             last_offered_at: Timestamp(self.last_offered_at),
             engaged_since: Timestamp(self.engaged_since),
+            misses: self.misses,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod offers;
 mod prepared;
 pub mod records;
 pub mod roster;
+pub mod routed;
 pub mod schema;
 mod sqlite;
 pub mod tokens;

@@ -10,7 +10,6 @@ use metrics::counter;
 use crate::app::Hookflash;
 use crate::domain::time::Timestamp;
 use crate::ingest::engagement;
-use crate::pbx::Pbx;
 use crate::pbx::telphin::api;
 use crate::roster::App;
 use crate::store::live::{self, LiveLeg};
@@ -71,7 +70,7 @@ fn recount(conn: &mut Conn, app: &App, extension: &str, now: Timestamp) -> Resul
 
 /// Whether the PBX knows of a call on the extension; `None` when it cannot be asked.
 async fn is_up(server: &Hookflash, app: &App, leg: &LiveLeg) -> Option<bool> {
-    let Pbx::Telphin(settings) = &app.pbx;
+    let settings = app.pbx.telphin()?;
     let id = server.gateway.extension_id(app, &leg.extension).await.ok()?;
     let reply = server.gateway.send(app, api::current_calls(settings, id)).await.ok()?;
     let calls: Vec<serde_json::Value> = reply.json().ok()?;

@@ -9,6 +9,7 @@ mod legs;
 mod offers;
 mod retention;
 mod statuses;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,7 @@ pub async fn sweep(server: &Arc<Hookflash>) {
     said("end offers", offers::sweep(server).await);
     said("apply queued statuses", statuses::sweep(server).await);
     said("check live legs", legs::sweep(server).await);
+    said("end calls that nobody asks about", waiting::sweep(server).await);
     said("settle callbacks", callbacks::sweep(server).await);
     // They are written right after their answers; what waits until now could not be.
     if server.db.is_behind() {

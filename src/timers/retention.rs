@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::app::Hookflash;
 use crate::domain::id;
 use crate::domain::time::Timestamp;
-use crate::store::{Conn, Durability, Result, calls, decisions, facts, journal, offers};
+use crate::store::{Conn, Durability, Result, calls, decisions, facts, journal, offers, routed};
 
 /// Rows that one transaction deletes.
 const AT_ONCE: i64 = 500;
@@ -32,6 +32,7 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
         }
         if let Some(limit) = before(keep.calls_days) {
             prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
+            prune(server, move |conn| routed::prune(conn, app, limit, AT_ONCE)).await?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Every integration test in one binary, so that it links once.
 
+mod acd;
 mod api;
 mod architecture;
 mod call_log;

@@ -9,6 +9,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::crud;
 use super::view::AgentView;
+use crate::acd;
 use crate::auth::Action;
 use crate::declare::edit;
 use crate::domain::agent::{AgentState, ManualStatus};
@@ -19,7 +20,8 @@ use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
 use crate::http::query::{Force, Items, Page, Query};
 use crate::ingest::engagement::settle_next;
-use crate::store::{agents, live};
+use crate::roster::App;
+use crate::store::{Conn, Result as StoreResult, agents, live};
 use crate::text_enum;
 
 pub fn configure(cfg: &mut ServiceConfig) {
@@ -103,7 +105,15 @@ async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<A
     if new.reason.as_ref().is_some_and(|r| r.chars().count() > 200) {
         return Err(Failure::field("reason", "is longer than 200 characters"));
     }
-    change(&at, &id.0, move |state, now| choose(state, &new, now)).await?;
+    change(&at, &id.0, move |conn, app, state, now| {
+        choose(state, &new, now);
+        if state.manual_status != ManualStatus::Available {
+            acd::rescind(conn, app, state, now)?;
+            settle_next(state, now);
+        }
+        Ok(())
+    })
+    .await?;
     Ok(Answer(view(&at, id.0).await?))
 }
 
@@ -114,9 +124,10 @@ async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<A
 #[post("/apps/{app}/agents/{id}/wrap-up/done")]
 async fn end_wrap_up(at: AppPath, id: Id) -> Result<Answer<AgentView>, Failure> {
     at.must(Action::SetStatus(&id.0))?;
-    change(&at, &id.0, |state, now| {
+    change(&at, &id.0, |_, _, state, now| {
         state.wrap_until = state.wrap_until.min(now);
         settle_next(state, now);
+        Ok(())
     })
     .await?;
     Ok(Answer(view(&at, id.0).await?))
@@ -140,13 +151,17 @@ fn choose(state: &mut AgentState, new: &NewStatus, now: Timestamp) {
 }
 
 /// Changes an agent's state under its lock.
-async fn change(at: &AppPath, agent: &str, mut edit: impl FnMut(&mut AgentState, Timestamp) + Send + 'static) -> Result<(), Failure> {
+async fn change(
+    at: &AppPath,
+    agent: &str,
+    mut edit: impl FnMut(&mut Conn, &App, &mut AgentState, Timestamp) -> StoreResult<()> + Send + 'static,
+) -> Result<(), Failure> {
     let declared: Agent = crud::find(at, agent).cloned()?;
-    let (app, clock) = (at.id(), at.hookflash.clock.clone());
+    let (app, clock) = (at.app.clone(), at.hookflash.clock.clone());
     at.write(move |conn| {
-        let mut state = agents::lock(conn, app, &declared.id)?.ok_or_else(|| Failure::missing("agent", &declared.id))?;
-        edit(&mut state, clock.now());
-        Ok(agents::save(conn, app, declared.extension.as_deref(), &state)?)
+        let mut state = agents::lock(conn, app.id(), &declared.id)?.ok_or_else(|| Failure::missing("agent", &declared.id))?;
+        edit(conn, &app, &mut state, clock.now())?;
+        Ok(agents::save(conn, app.id(), declared.line(), &state)?)
     })
     .await
 }
