@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::SLACK_S;
+use super::offer::seed_of;
 use super::walk::tries_of;
 use crate::domain::agent::{AgentState, OfferState};
-use crate::domain::queue::Queue;
+use crate::domain::queue::{Queue, Strategy};
 use crate::domain::spec::Application;
 use crate::domain::time::Timestamp;
 use crate::roster::App;
@@ -55,14 +56,23 @@ pub fn kept(
         }
         let stage = Stage::queue(&app.spec, queue);
         load(conn, app, &stage, states)?;
-        let tallies: HashMap<String, Tally> = HashMap::new();
+        let tallies = tallies(conn, app, queue, now)?;
         let people = People { agent: &|id| app.agent(id), states, tallies: &tallies };
         let tries = tries_of(&offers);
         let waited_us = now.since(Timestamp(call.joined_at));
-        let seeker = Seeker { caller: &call.caller, tries: &tries, waited_us, seed: &call.call_id, now };
+        let seeker = Seeker { caller: &call.caller, tries: &tries, waited_us, seed: &seed_of(&call.call_id, &offers), now };
         wishes.push((choose(&stage, &people, &seeker).eligible, stage.at_once()));
     }
     Ok(kept_for_older(&wishes))
+}
+
+/// What a queue's agents have done lately, where its strategy counts that.
+pub fn tallies(conn: &mut Conn, app: &App, queue: &Queue, now: Timestamp) -> Result<HashMap<String, Tally>> {
+    if !matches!(queue.strategy, Strategy::FewestCalls | Strategy::LeastTalkTime) {
+        return Ok(HashMap::new());
+    }
+    let counted = routed::tallies(conn, app.id(), now.plus_s(-queue.window_s))?;
+    Ok(counted.into_iter().map(|(agent, (calls, talk_us))| (agent, Tally { calls, talk_us })).collect())
 }
 
 /// The queues that share an agent with the stage.

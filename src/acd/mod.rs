@@ -14,14 +14,18 @@
 //! A call whose PBX stops asking counts as gone after [`SLACK_S`] more than it was told to wait; `timers` ends it as a hangup would.
 //! What follows from events (answers, hangups) is `ingest::queue`.
 
+mod chain;
 mod fair;
+mod ivr;
+mod offer;
 mod position;
+mod queue;
 mod sentence;
 pub mod settle;
 mod turn;
 mod walk;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::domain::agent::OfferState;
@@ -33,7 +37,7 @@ use crate::lookup::Answer;
 use crate::pbx::RoutingRequest;
 use crate::roster::App;
 use crate::store::offers;
-use crate::store::{Conn, Db, Durability, Result};
+use crate::store::{Conn, Db, Durability, Result, StoreError};
 
 pub use position::{InQueue, Left, Place, Position};
 pub use walk::{Asked, Said};
@@ -44,6 +48,8 @@ pub const SLACK_S: i64 = 5;
 const PROMPT_S: i64 = 300;
 /// How long an agent is rung where nothing says it, seconds.
 const FALLBACK_RING_S: i64 = 20;
+/// How often a call that lost its agent to another one looks again.
+const ROUNDS: usize = 8;
 /// Causes of Q.850.
 pub const NORMAL_CLEARING: i32 = 16;
 pub const USER_BUSY: i32 = 17;
@@ -63,6 +69,33 @@ pub async fn ask(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReques
     let (app, clock) = (app.clone(), clock.clone());
     let said = db.write(Durability::Process, move |conn| walk::answer(conn, &app, &asked, clock.now())).await?;
     Ok(answer(said, started))
+}
+
+/// Where a call from `caller` through `did` would go now. The real thing, undone: nobody is bound and nothing is recorded.
+///
+/// # Errors
+/// The store could not be asked.
+pub async fn dry_run(db: &Db, clock: &Clock, app: &Arc<App>, caller: &str, did: Option<&str>) -> Result<Answer> {
+    let started = Instant::now();
+    let only = || app.spec.number.first().map(|n| n.number.clone());
+    let did = did.map(str::to_owned).or_else(only);
+    let request = RoutingRequest { caller: caller.to_owned(), did: did.clone(), dialled: did, ..RoutingRequest::default() };
+    let asked = asked(app, &request, clock.now());
+    let place = Arc::new(Mutex::new(None));
+    let (app, clock, said) = (app.clone(), clock.clone(), place.clone());
+    let undone = db
+        .write(Durability::Process, move |conn| {
+            let answer = walk::answer(conn, &app, &asked, clock.now())?;
+            *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            Err::<(), _>(StoreError::Refused("undone".into()))
+        })
+        .await;
+    let said = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (undone, said) {
+        (Err(StoreError::Refused(_)), Some(said)) => Ok(answer(said, started)),
+        (Err(error), _) => Err(error),
+        (Ok(()), _) => Err(StoreError::Busy),
+    }
 }
 
 fn asked(app: &App, request: &RoutingRequest, now: Timestamp) -> Asked {

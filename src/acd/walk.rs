@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::position::{Left, Place, Position, digest};
 use super::turn::{self, Turn};
 use super::{PROMPT_S, SLACK_S, USER_BUSY};
+use super::{ivr, offer};
 use crate::domain::agent::OfferState;
 use crate::domain::decision::{Candidate, Decision, Outcome};
 use crate::domain::id;
@@ -146,10 +147,10 @@ impl Walk<'_> {
             return Ok(Decided::again(Action::Hangup { cause: super::NORMAL_CLEARING }));
         }
         if !standing.is_empty() {
-            return turn::ring_on(self, standing);
+            return offer::ring_on(self, standing);
         }
         if let Place::Node(node) = self.position.place.clone()
-            && let Some(decided) = turn::keys(self, &node)?
+            && let Some(decided) = ivr::keys(self, &node)?
         {
             return Ok(decided);
         }
