@@ -3,6 +3,7 @@
 pub mod acd;
 pub mod app;
 pub mod auth;
+pub mod centre;
 pub mod cli;
 pub mod config;
 pub mod crm;

@@ -60,6 +60,9 @@ pub struct CallFacts {
     /// An IVR ended: the call's end.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Stamp>,
+    /// The whole call is over.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Stamp>,
     #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub legs: BTreeMap<String, LegFacts>,
 }
@@ -142,6 +145,7 @@ impl CallFacts {
             What::Leg(leg) => self.touched |= leg.via_place,
             What::PlaceEnd(end) => self.join_place(end, stamp),
             What::Touched => self.touched = true,
+            What::Over => Stamp::join(&mut self.over, stamp),
         }
         Ok(())
     }

@@ -27,6 +27,8 @@ pub enum What {
     PlaceEnd(PlaceEnd),
     /// An IVR or a queue had a part in the call; nothing more is known.
     Touched,
+    /// The whole call is over, and with it every leg that it still has.
+    Over,
 }
 
 impl What {
@@ -49,6 +51,7 @@ impl What {
             },
             What::PlaceEnd(_) => "place-end",
             What::Touched => "place",
+            What::Over => "end",
         }
     }
 }

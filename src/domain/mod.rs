@@ -6,6 +6,7 @@ pub mod call_log;
 pub mod callback;
 pub mod decision;
 pub mod declared;
+pub mod erlang;
 pub mod event;
 pub mod hours;
 pub mod id;

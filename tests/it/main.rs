@@ -4,6 +4,7 @@ mod acd;
 mod api;
 mod architecture;
 mod call_log;
+mod centre;
 mod cli;
 mod clock;
 mod crash;

@@ -101,6 +101,7 @@ fn what(event: &CallEvent, line: &mut Line) -> String {
             line.extend(client.map(|number| ("number", party(number))));
             "begin".into()
         }
+        What::Over => "over".into(),
     }
 }
 

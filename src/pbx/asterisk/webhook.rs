@@ -150,7 +150,9 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
             let place = fields.get(&["place", "to"]).unwrap_or_default().trim().to_owned();
             let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, bridged: Some(answered) }));
             let own = (offer.is_some() || peer.is_some()).then(|| leg(Phase::End(end))).flatten();
-            own.into_iter().chain([over]).collect()
+            // A call that only was not asked about any more may come back.
+            let gone = fields.get(&["by"]) != Some("silence");
+            own.into_iter().chain([over]).chain(gone.then(|| what(What::Over))).collect()
         }
         other => return Err(Unreadable(format!("the event {other:?} is not known; use answer, ringing or hangup"))),
     };
