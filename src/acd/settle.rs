@@ -12,7 +12,7 @@ use crate::ingest::engagement;
 use crate::pbx::action::Report;
 use crate::roster::App;
 use crate::store::offers::{self, Offer};
-use crate::store::{Conn, Result, agents, routed};
+use crate::store::{Conn, Result, agents, routed, times};
 
 pub fn report(conn: &mut Conn, app: &App, call: &str, report: &Report, now: Timestamp) -> Result<()> {
     let Some(how) = report.outcome else { return Ok(()) };
@@ -63,7 +63,8 @@ pub fn end(conn: &mut Conn, app: &App, offer: &Offer, how: OfferState, now: Time
         state.wrap_until = state.wrap_until.max(now.plus_s(engagement::wrap_up_s(conn, app, &offer.call_id)?));
     }
     engagement::offer_ended(&mut state, app, &offer.call_id, how, now);
-    agents::save(conn, app.id(), app.agent(&offer.agent).and_then(|a| a.line()), &state)
+    agents::save(conn, app.id(), app.agent(&offer.agent).and_then(|a| a.line()), &state)?;
+    times::record(conn, app.id(), &state, now, times::ROUTER)
 }
 
 /// How long an agent is rung.

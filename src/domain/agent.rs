@@ -171,6 +171,17 @@ impl AgentState {
         }
     }
 
+    /// The state at `now` and, where a deadline ends it, when and in what.
+    pub fn outlook(&self, now: Timestamp) -> (State, Option<(Timestamp, State)>) {
+        let is = self.at(now).0;
+        let end = match is {
+            State::Reserved => self.live_claim(now).map(|c| c.until),
+            State::WrapUp => Some(self.wrap_until),
+            _ => None,
+        };
+        (is, end.map(|at| (at, self.at(at).0)))
+    }
+
     /// The key of the longest-idle order: the earlier of two agents is the one who was neither busy nor offered a call for longer.
     pub fn idle_since(&self) -> Timestamp {
         self.engaged_since.max(self.wrap_until).max(self.last_offered_at)

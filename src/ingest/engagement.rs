@@ -12,7 +12,7 @@ use crate::domain::event::{Direction, EndStatus, Phase, What};
 use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::offers::{self, Offer};
-use crate::store::{Conn, Result, agents, live, routed};
+use crate::store::{Conn, Result, agents, live, routed, times};
 
 /// What has to be done about one agent.
 #[derive(Default)]
@@ -44,6 +44,7 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
     }
     for (agent, work) in work {
         if let Some(mut state) = agents::lock(conn, app.id(), &agent)? {
+            let before = state.outlook(now);
             let extension = app.agent(&agent).and_then(|a| a.line());
             let counts = match extension {
                 Some(extension) if work.recount => Some(live::count(conn, app.id(), extension)?),
@@ -52,6 +53,9 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
             let wrap_s = if work.talked_until.is_some() { wrap_up_s(conn, app, change.call)? } else { 0 };
             settle(&mut state, app, change.call, &work, counts, wrap_s, now);
             agents::save(conn, app.id(), extension, &state)?;
+            if state.outlook(now) != before {
+                times::record(conn, app.id(), &state, now, times::PHONE)?;
+            }
         }
     }
     Ok(())

@@ -24,6 +24,7 @@ pub mod roster;
 pub mod routed;
 pub mod schema;
 mod sqlite;
+pub mod times;
 pub mod tokens;
 mod writer;
 

@@ -13,7 +13,7 @@ use crate::ingest::engagement;
 use crate::pbx::telphin::api;
 use crate::roster::App;
 use crate::store::live::{self, LiveLeg};
-use crate::store::{Conn, Durability, Result, agents};
+use crate::store::{Conn, Durability, Result, agents, times};
 use crate::telemetry::metric;
 
 const AT_ONCE: i64 = 100;
@@ -65,7 +65,8 @@ fn recount(conn: &mut Conn, app: &App, extension: &str, now: Timestamp) -> Resul
     (state.ringing, state.talking) = live::count(conn, app.id(), extension)?;
     state.engaged_since = now;
     engagement::settle_next(&mut state, now);
-    agents::save(conn, app.id(), Some(extension), &state)
+    agents::save(conn, app.id(), Some(extension), &state)?;
+    times::record(conn, app.id(), &state, now, times::ROUTER)
 }
 
 /// Whether the PBX knows of a call on the extension; `None` when it cannot be asked.

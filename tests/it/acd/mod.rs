@@ -1,8 +1,10 @@
 //! Calls that wait: queues through the `route` hook, as a dialplan asks it.
 
 mod doors;
+mod rough;
 mod support;
 
+use hookflash::domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use support::{Caller, MAIN, OTHER, also, queue, with_desk};
@@ -252,6 +254,55 @@ async fn the_plain_form_says_the_same() {
             assert_eq!(text, format!("dial|PJSIP/101|15|{offer}|ann|main"));
             let reply = desk.client.hook_get("/cid/808/route/pbx1", "call=c2&from=%2B79990001101&to=999&format=plain").await;
             assert_eq!(&reply.bytes[..], b"none");
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn the_times_in_state_add_up_and_say_who_did_it() {
+    with_desk(
+        |_| {},
+        async |desk| {
+            desk.pass_s(10).await;
+            let mut one = desk.caller("c1", ONE, MAIN);
+            assert_eq!(dialled(&one.ask().await), "ann");
+            desk.pass_s(5).await;
+            one.answered_by("101").await;
+            desk.pass_s(60).await;
+            one.hangs_up("ANSWER", 60).await;
+            desk.pass_s(30).await;
+            desk.set_status("ann", "NOT_AVAILABLE").await;
+            desk.pass_s(15).await;
+            let times = desk.client.get("/api/v1/apps/808/agents/ann/times").await.ok();
+            let told: Vec<(String, String, i64)> = times["times"]
+                .as_array()
+                .expect("times")
+                .iter()
+                .map(|t| {
+                    let at = |field: &str| Timestamp::parse_rfc3339(t[field].as_str().expect("a time")).expect("a time").0;
+                    (t["state"].as_str().unwrap().into(), t["by"].as_str().unwrap().into(), (at("until") - at("since")) / 1_000_000)
+                })
+                .collect();
+            let expected = [
+                ("available", "router", 10),
+                ("reserved", "router", 5),
+                ("on_call", "phone", 60),
+                ("wrap_up", "phone", 10),
+                ("available", "time", 20),
+                ("not_available", "auth.admin_token", 15),
+            ];
+            assert_eq!(told, expected.map(|(state, by, s)| (state.to_owned(), by.to_owned(), s)));
+            assert_eq!(
+                times["total_ms"],
+                json!({"available": 30_000, "not_available": 15_000, "on_call": 60_000, "reserved": 5_000, "wrap_up": 10_000})
+            );
+            // A reservation that nothing follows ends by itself.
+            let mut two = desk.caller("c2", TWO, MAIN);
+            assert_eq!(dialled(&two.ask().await), "bob");
+            desk.pass_s(50).await;
+            let times = desk.client.get("/api/v1/apps/808/agents/bob/times").await.ok();
+            assert_eq!(times["total_ms"], json!({"available": 150_000, "reserved": 20_000}));
         },
     )
     .await;
