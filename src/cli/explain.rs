@@ -152,7 +152,9 @@ fn print_trace(decision: &Decision, app: Option<&App>, out: &mut dyn Write) -> i
     };
     let named: Vec<String> = decision.agents.iter().map(|id| name(id)).collect();
     let answer = match decision.outcome {
+        Decided::Nobody if app.is_some_and(|app| app.pbx.asks_again()) => "nobody was rung".to_owned(),
         Decided::Nobody => "nobody was named, and the PBX went on with its next rule".to_owned(),
+        Decided::List if app.is_some_and(|app| app.pbx.asks_again()) => format!("{} were rung together", named.join(", ")),
         Decided::Agent | Decided::List => format!("{} was named", named.join(", then ")),
     };
     writeln!(

@@ -102,6 +102,9 @@ fn plan(app: &App, click: &Click, now: Timestamp) -> Result<Callback, DialError>
     if dst_num == click.src_num || dst_num == extension {
         return invalid("dst_num", "is the source itself".into());
     }
+    if app.spec.blacklist.iter().any(|b| b.number == dst_num && b.outbound_blocked) {
+        return invalid("dst_num", "is on the blacklist for outgoing calls".into());
+    }
     // Shown on the agent's phone: the number that is being called (Telphin page, requirement 13).
     let shown = |given: &Option<String>| given.clone().or_else(|| (!outside).then(|| dst_num.clone()));
     Ok(Callback {

@@ -14,6 +14,7 @@ pub mod id;
 pub mod ivr;
 pub mod phone;
 pub mod queue;
+pub mod queue_stats;
 pub mod spec;
 mod text_enum;
 pub mod time;

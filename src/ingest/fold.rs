@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::calls::{self, LegRow, Stored};
 use crate::store::live::{self, LiveLeg};
-use crate::store::{Conn, Result, StoreError};
+use crate::store::{Conn, Result, StoreError, offers};
 
 /// A leg that rings is asked about after this long, and taken for lost.
 pub const RING_CHECK_S: i64 = 120;
@@ -33,6 +33,10 @@ pub struct Change<'a> {
 
 pub fn event(conn: &mut Conn, app: &App, event: &CallEvent, now: Timestamp) -> Result<()> {
     let call = id::call_id(app.id(), &event.call);
+    if app.pbx.asks_again() {
+        // Questions about the call move its row too: one after the other, and always in this order of locks.
+        offers::lock_call(conn, &call)?;
+    }
     let stored = match calls::lock(conn, app.id(), &call)? {
         Some(stored) => Some(stored),
         None => {

@@ -143,28 +143,29 @@ pub fn entries_of(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Q
         .load(c))?)
 }
 
+/// The times in a queue that began within `[from, to)`.
+pub fn entries_between(conn: &mut Conn, application: i64, queue: &str, from: Timestamp, to: Timestamp) -> Result<Vec<QueueEntry>> {
+    Ok(on_backend!(conn, |c| queue_entries::table
+        .filter(queue_entries::application.eq(application).and(queue_entries::queue.eq(queue)))
+        .filter(queue_entries::joined_at.ge(from.0).and(queue_entries::joined_at.lt(to.0)))
+        .order(queue_entries::joined_at)
+        .select(QueueEntry::as_select())
+        .load(c))?)
+}
+
 /// What each agent has answered in queues since then: calls, and microseconds of talk.
 pub fn tallies(conn: &mut Conn, application: i64, since: Timestamp) -> Result<HashMap<String, (i64, i64)>> {
-    type Counted = (Option<String>, i64, Option<i64>);
-    let rows: Vec<Counted> = match conn {
-        Conn::Sqlite(c) => queue_entries::table
-            .filter(queue_entries::application.eq(application).and(queue_entries::answered_at.ge(since.0)))
-            .filter(sql::<Bool>("agent IS NOT NULL"))
-            .group_by(queue_entries::agent)
-            .select((queue_entries::agent, count_star(), sql::<diesel::sql_types::Nullable<diesel::sql_types::BigInt>>("SUM(talk_us)")))
-            .load(c)?,
-        Conn::Postgres(c) => queue_entries::table
-            .filter(queue_entries::application.eq(application).and(queue_entries::answered_at.ge(since.0)))
-            .filter(sql::<Bool>("agent IS NOT NULL"))
-            .group_by(queue_entries::agent)
-            .select((
-                queue_entries::agent,
-                count_star(),
-                sql::<diesel::sql_types::Nullable<diesel::sql_types::BigInt>>("SUM(talk_us)::BIGINT"),
-            ))
-            .load(c)?,
-    };
-    Ok(rows.into_iter().filter_map(|(agent, calls, talk)| Some((agent?, (calls, talk.unwrap_or(0))))).collect())
+    let rows: Vec<(Option<String>, i64)> = on_backend!(conn, |c| queue_entries::table
+        .filter(queue_entries::application.eq(application).and(queue_entries::answered_at.ge(since.0)))
+        .filter(sql::<Bool>("agent IS NOT NULL"))
+        .select((queue_entries::agent, queue_entries::talk_us))
+        .load(c))?;
+    let mut counted: HashMap<String, (i64, i64)> = HashMap::new();
+    for (agent, talk_us) in rows.into_iter().filter_map(|(agent, talk)| Some((agent?, talk))) {
+        let (calls, talked) = counted.entry(agent).or_default();
+        (*calls, *talked) = (*calls + 1, *talked + talk_us);
+    }
+    Ok(counted)
 }
 
 /// Deletes up to `limit` calls, with their times in queues, that ended before `before`; how many it deleted.

@@ -40,7 +40,7 @@ CREATE TABLE queue_entries (
     PRIMARY KEY (application, call_id, entry)
 ) WITHOUT ROWID;
 CREATE INDEX queue_entries_by_queue ON queue_entries (application, queue, joined_at);
-CREATE INDEX queue_entries_by_agent ON queue_entries (application, agent, answered_at) WHERE agent IS NOT NULL;
+CREATE INDEX queue_entries_by_answer ON queue_entries (application, answered_at) WHERE agent IS NOT NULL;
 
 -- What each agent was from `at` on: `state` until `then_at`, from there `then_state`, until the next row. So time in state has no gap.
 CREATE TABLE agent_times (
@@ -62,5 +62,5 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('routed_calls', 'routed_calls_silent', '100 1'),
     ('queue_entries', 'queue_entries', '1000000 1000000 2 1'),
     ('queue_entries', 'queue_entries_by_queue', '1000000 1000000 10000 1'),
-    ('queue_entries', 'queue_entries_by_agent', '1000000 1000000 1000 1');
+    ('queue_entries', 'queue_entries_by_answer', '1000000 1000000 2');
 ANALYZE sqlite_schema;

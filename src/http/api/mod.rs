@@ -22,6 +22,7 @@ pub mod ivr_nodes;
 pub mod ivr_trees;
 pub mod legs;
 pub mod numbers;
+pub mod queue_stats;
 pub mod queues;
 pub mod records;
 pub mod tokens;
@@ -37,6 +38,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(groups::configure)
         .configure(queues::configure)
         .configure(group_routing::configure)
+        .configure(queue_stats::configure)
         .configure(numbers::configure)
         .configure(extensions::configure)
         .configure(business_hours::configure)

@@ -6,6 +6,9 @@
 pub mod reply;
 pub mod webhook;
 
+#[cfg(test)]
+mod tests;
+
 use serde::Deserialize;
 use serde_json::Value;
 

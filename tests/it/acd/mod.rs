@@ -307,3 +307,42 @@ async fn the_times_in_state_add_up_and_say_who_did_it() {
     )
     .await;
 }
+
+#[actix_web::test]
+async fn a_queue_shows_who_waits_and_what_it_has_done() {
+    with_desk(|_| {}, async |desk| {
+        let (mut one, mut two, mut three) = (desk.caller("c1", ONE, MAIN), desk.caller("c2", TWO, MAIN), desk.caller("c3", THREE, MAIN));
+        one.ask().await;
+        desk.pass_s(2).await;
+        one.answered_by("101").await;
+        desk.set_status("bob", "NOT_AVAILABLE").await;
+        two.ask().await;
+        desk.pass_s(1).await;
+        three.ask().await;
+        desk.pass_s(1).await;
+        desk.set_status("bob", "AVAILABLE").await;
+        assert_eq!(dialled(&two.ask().await), "bob");
+        let now = desk.client.get("/api/v1/apps/808/queues/main/waiting").await.ok();
+        assert_eq!((&now["waiting"], &now["longest_wait_ms"]), (&json!(2), &json!(2_000)));
+        let shown: Vec<Value> = now["calls"].as_array().expect("calls").iter().map(|c| json!([c["number"], c["waits_ms"], c["offered_to"]])).collect();
+        assert_eq!(shown, [json!([TWO, 2_000, ["bob"]]), json!([THREE, 1_000, []])]);
+        for _ in 0..6 {
+            desk.house.pass_s(1);
+            three.ask().await;
+        }
+        three.hangs_up("", 0).await;
+        two.hangs_up("CANCEL", 0).await;
+        one.hangs_up("ANSWER", 8).await;
+        let stats = desk.client.get("/api/v1/apps/808/stats/queues").await.ok();
+        let main = &stats["items"][0];
+        let expected = json!({"queue": "main", "offered": 3, "answered": 1, "abandoned": 2, "waiting": 0, "asa_ms": 2_000, "service_level": 1.0, "talk_ms": 8_000});
+        for (field, value) in expected.as_object().expect("an object") {
+            assert_eq!(&main[field], value, "{field}: {main}");
+        }
+        let hours = desk.client.get("/api/v1/apps/808/stats/queues?from=2025-12-29T08:30:00Z&interval=1h").await.ok();
+        let offered: Vec<&Value> = hours["items"].as_array().expect("rows").iter().filter(|r| r["queue"] == "main").map(|r| &r["offered"]).collect();
+        assert_eq!(offered, [0, 3]);
+        desk.client.get("/api/v1/apps/808/stats/queues?from=2000-01-01&interval=15m").await.refused(400);
+    })
+    .await;
+}
