@@ -34,7 +34,12 @@ fn a_question_is_read_with_what_it_says_of_the_answer_before() {
     assert_eq!((report.offer.as_deref(), report.outcome, report.plain), (Some("d.ann"), Some(OfferState::Unreachable), true));
     assert_eq!(report.digits.as_deref(), Some(""), "no key in time is news; no digits at all are none");
     assert_eq!(asked("call=1&status=").report.outcome, None);
-    for (status, outcome) in [("NOANSWER", OfferState::NoAnswer), ("busy", OfferState::Busy), ("Rejected", OfferState::Rejected), ("CANCEL", OfferState::Canceled)] {
+    for (status, outcome) in [
+        ("NOANSWER", OfferState::NoAnswer),
+        ("busy", OfferState::Busy),
+        ("Rejected", OfferState::Rejected),
+        ("CANCEL", OfferState::Canceled),
+    ] {
         assert_eq!(asked(&format!("status={status}")).report.outcome, Some(outcome));
     }
 }
@@ -48,7 +53,11 @@ fn an_answer_is_of_the_peer_or_of_the_agent_whom_the_offer_names() {
     ] {
         let found = events(body).expect("readable");
         let What::Leg(leg) = &found[0].what else { panic!("{found:?}") };
-        assert_eq!((leg.phase.clone(), leg.extension.as_ref().map(|e| e.value.as_str()), leg.key.as_str()), (Phase::Answer, Some("101"), "d/101"), "{body}");
+        assert_eq!(
+            (leg.phase.clone(), leg.extension.as_ref().map(|e| e.value.as_str()), leg.key.as_str()),
+            (Phase::Answer, Some("101"), "d/101"),
+            "{body}"
+        );
         assert_eq!(found[0].client.as_ref().map(|c| &c.value), Some(&Party::External("+79990001101".into())));
     }
     assert!(events("event=answer&call=1&offer=d.nobody").is_err());
@@ -65,7 +74,9 @@ fn a_hangup_ends_the_leg_and_the_call() {
     let lost = events("call=1&place=main&dialstatus=CANCEL&answeredtime=0").expect("readable");
     assert!(matches!(&lost[0].what, What::PlaceEnd(p) if p.bridged == Some(false)), "{lost:?}");
     assert_eq!(events("event=hangup&call=1&by=silence").expect("readable").len(), 1, "a call that was only silent may come back");
-    for (body, reason) in [("event=hangup", "call is missing"), ("event=dance&call=1", "not known"), ("{", "no JSON"), (r#"{"call": []}"#, "must be a text")] {
+    for (body, reason) in
+        [("event=hangup", "call is missing"), ("event=dance&call=1", "not known"), ("{", "no JSON"), (r#"{"call": []}"#, "must be a text")]
+    {
         assert!(events(body).is_err_and(|e| e.contains(reason)), "{body}");
     }
 }
