@@ -8,6 +8,9 @@ use crate::config::Settings;
 use crate::domain::time::Clock;
 use crate::gateway::Gateway;
 use crate::net::Http;
+use crate::presence::Presence;
+use crate::reconcile::Reconciler;
+use crate::reconcile::schedule::Schedule;
 use crate::records::Recordings;
 use crate::records::links::Links;
 use crate::roster::Roster;
@@ -24,6 +27,9 @@ pub struct Hookflash {
     pub gateway: Gateway,
     pub recordings: Recordings,
     pub links: Links,
+    pub reconciler: Reconciler,
+    pub schedule: Arc<Schedule>,
+    pub presence: Presence,
 }
 
 impl Hookflash {
@@ -37,9 +43,23 @@ impl Hookflash {
         let vault = Arc::new(Vault::open(settings.database.url.as_str(), settings.secrets.key.as_ref()).context("opening the secrets")?);
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
-        let gateway = Gateway::new(http, vault.clone(), clock.clone(), settings.outbound.timeout());
+        let gateway = Gateway::new(http, db.clone(), vault.clone(), clock.clone(), settings.outbound.timeout());
+        let presence = Presence::new(db.clone(), gateway.clone(), clock.clone());
+        let reconciler = Reconciler::new(db.clone(), gateway.clone(), clock.clone());
         let recordings = Recordings::new(db.clone(), gateway.clone(), clock.clone());
         let links = Links::open(db.clone(), clock.clone(), settings.records.link_days).await.context("the key of recordings' links")?;
-        Ok(Arc::new(Hookflash { settings, clock, db, vault, roster, gateway, recordings, links }))
+        Ok(Arc::new(Hookflash {
+            settings,
+            clock,
+            db,
+            vault,
+            roster,
+            gateway,
+            recordings,
+            links,
+            reconciler,
+            schedule: Arc::default(),
+            presence,
+        }))
     }
 }

@@ -1,7 +1,7 @@
 //! `hookflash demo`: the whole product on one command, with a throw-away database and a simulated PBX that makes calls.
 //!
-//! In this order: a folder of its own, the server, the simulator, the application that points at it, the contacts, then the traffic. What
-//! is printed is what a person would want to try first; after that, each leg as it is logged.
+//! In this order: a folder of its own, the server, the simulator, the application that points at it, the contacts, the PBX set up over its
+//! API as `hookflash provision` does it, then the traffic. What is printed is what a person would want to try first; after that, each leg as it is logged.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,8 +17,9 @@ use crate::config::{DatabaseUrl, Settings};
 use crate::declare::{self, seal};
 use crate::domain::spec::{Application, Contact};
 use crate::domain::time::{Clock, Timestamp};
+use crate::provision::{self, Provision, Task};
 use crate::server::{self, Running};
-use crate::simulator::telphin::{Conditions, Config, Directory, Extension, ExtensionType, Method, OauthApp, Queue, Simulator, Traffic};
+use crate::simulator::telphin::{Conditions, Config, Directory, Extension, ExtensionType, OauthApp, Queue, Simulator, Traffic};
 use crate::store::calls::LegRow;
 use crate::store::roster::Origin;
 use crate::store::{Durability, StoreError, contacts, log};
@@ -46,8 +47,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let hookflash = Hookflash::open(settings(url, options.port), Clock::system()).await?;
     let listener = server::listen(hookflash.settings.server.bind).context("choose another port with --port")?;
     let running = server::start(hookflash, listener)?;
-    let pbx = simulator(&running, &options).await?;
+    let pbx = simulator(&options).await?;
     declare_all(&running.hookflash, &pbx).await?;
+    set_up(&running).await?;
     greet(&running, &pbx);
     let traffic = pbx.traffic(Traffic { per_minute: options.calls_per_minute, seed: options.seed, callers: numbers(40), calls: None });
     tokio::select! {
@@ -74,8 +76,7 @@ fn numbers(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("+7999555{n:04}")).collect()
 }
 
-async fn simulator(running: &Running, options: &Options) -> anyhow::Result<Simulator> {
-    let hooks = format!("{}/cid/807", running.url());
+async fn simulator(options: &Options) -> anyhow::Result<Simulator> {
     let mut directory = Directory::sample();
     let template = directory.extensions.iter().find(|e| e.kind == ExtensionType::Phone).cloned().context("the sample has a phone")?;
     for (id, number, label) in [(700_104, "104", "Dan Oak"), (700_105, "105", "Ida Elm")] {
@@ -83,7 +84,6 @@ async fn simulator(running: &Running, options: &Options) -> anyhow::Result<Simul
     }
     let phones: Vec<String> = directory.phones().map(|e| e.number.clone()).collect();
     directory.queues.insert("200".into(), Queue { phones, ring_all: false, ring_ms: 15_000, max_wait_ms: 60_000 });
-    directory.ask_first("099", format!("{hooks}/getmanager/TLP55522"), Method::Post, "managerExt", "200");
     let pbx = Simulator::start(Config {
         directory,
         apps: vec![OauthApp::trusted("app", "secret")],
@@ -91,8 +91,26 @@ async fn simulator(running: &Running, options: &Options) -> anyhow::Result<Simul
         ..Config::default()
     })
     .await?;
-    pbx.subscribe_all(&format!("{hooks}/event/TLP55522"));
     Ok(pbx)
+}
+
+/// The PBX knows nothing of us until here.
+async fn set_up(running: &Running) -> anyhow::Result<()> {
+    let hookflash = &running.hookflash;
+    let app = hookflash.roster.app(807).context("config/demo.toml declares application 807")?;
+    let hooks = provision::hooks(&app, &running.url()).map_err(anyhow::Error::msg)?;
+    let work = Provision { gateway: &hookflash.gateway, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+    let (mut added, mut trouble) = (0, None);
+    let each = |outcome: provision::Outcome| {
+        added += outcome.changes.len();
+        trouble = trouble.take().or(outcome.trouble);
+    };
+    work.carry_out(Task::On, each).await.context("setting the simulated PBX up")?;
+    if let Some(trouble) = trouble {
+        anyhow::bail!("setting the simulated PBX up: {trouble}");
+    }
+    println!("The simulated PBX was set up over its API, as hookflash provision does it: {added} subscriptions and IVR rules.\n");
+    Ok(())
 }
 
 async fn declare_all(hookflash: &Arc<Hookflash>, pbx: &Simulator) -> anyhow::Result<()> {

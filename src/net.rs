@@ -43,6 +43,10 @@ impl Request {
         }
     }
 
+    pub fn put_json(url: impl Into<String>, body: &serde_json::Value) -> Self {
+        Self { method: "PUT", ..Self::post_json(url, body) }
+    }
+
     pub fn post_form(url: impl Into<String>, pairs: &[(&str, &str)]) -> Self {
         let body = serde_urlencoded::to_string(pairs).unwrap_or_default();
         Self {

@@ -60,7 +60,14 @@ pub fn kept(
         let people = People { agent: &|id| app.agent(id), states, tallies: &tallies };
         let tries = tries_of(&offers);
         let waited_us = now.since(Timestamp(call.joined_at));
-        let seeker = Seeker { caller: &call.caller, tries: &tries, waited_us, seed: &seed_of(&call.call_id, &offers), now };
+        let seeker = Seeker {
+            caller: &call.caller,
+            tries: &tries,
+            waited_us,
+            seed: &seed_of(&call.call_id, &offers),
+            only_reachable: app.spec.routing.only_reachable,
+            now,
+        };
         wishes.push((choose(&stage, &people, &seeker).eligible, stage.at_once()));
     }
     Ok(kept_for_older(&wishes))

@@ -26,7 +26,14 @@ pub fn look(
     choose(
         stage,
         &people,
-        &Seeker { caller: &walk.row.caller, tries: &tries, waited_us, seed: &seed_of(&walk.row.call_id, &walk.offers), now: walk.now },
+        &Seeker {
+            caller: &walk.row.caller,
+            tries: &tries,
+            waited_us,
+            seed: &seed_of(&walk.row.call_id, &walk.offers),
+            only_reachable: walk.app.spec.routing.only_reachable,
+            now: walk.now,
+        },
     )
 }
 

@@ -97,7 +97,9 @@ impl World {
         let me = &self.calls[call];
         let older = |c: &&usize| {
             let other = &self.calls[**c];
-            (other.joined, **c) < (me.joined, call) && now - other.asked <= 2_000_000 && (!same || other.queue == me.queue)
+            // Who was rung in vain would rather have somebody else than the same again.
+            let same_wish = !same || (other.queue == me.queue && other.rings == 0);
+            same_wish && (other.joined, **c) < (me.joined, call) && now - other.asked <= 2_000_000
         };
         self.waiting.iter().filter(older).map(|c| self.at_once(self.calls[*c].queue)).sum()
     }
@@ -114,7 +116,9 @@ impl World {
             }
         }
         let older = self.older_want(call, now, true);
-        if !new.is_empty() && older > 0 && self.free_in(queue, now) <= older && self.at_once(queue) == 1 {
+        // Whoever is next wants one of the queue's own agents first; those of the backup groups are left for the younger.
+        let own = new.iter().any(|a| self.queues[queue].1.contains(a));
+        if own && older > 0 && self.free_in(queue, now) <= older && self.at_once(queue) == 1 {
             self.fault(now, format!("call {call} is served before one of its queue that came earlier"));
         }
         for agent in &new {

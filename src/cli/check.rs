@@ -1,7 +1,7 @@
 //! `hookflash check`: what would keep the server from working, found before it starts.
 //!
 //! In this order: settings and their files, the database, the secrets' key, then each stored application: whether it can be read, whether
-//! what it names exists, whether its secrets can be had.
+//! what it names exists, whether its secrets can be had. With `--live` each application's PBX is asked, too.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,12 +10,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::provision::public_url;
+use super::serve::runtime;
 use super::tools::{Failure, Outcome, quiet};
+use crate::app::Hookflash;
 use crate::config::{Finding, Settings};
 use crate::crm;
 use crate::declare::{InItem, seal};
+use crate::domain::time::Clock;
 use crate::domain::{ivr, validate};
 use crate::pbx::Pbx;
+use crate::provision::{self, Provision};
 use crate::roster::secret_context;
 use crate::secrets::Vault;
 use crate::store::{Conn, Db, Options, Result as StoreResult, StoreError, contacts, migrate, roster};
@@ -24,7 +29,12 @@ use crate::store::{Conn, Db, Options, Result as StoreResult, StoreError, contact
 ///
 /// Each finding names its place, the key and the mend. Status 1 when there is one.
 #[derive(Args)]
-pub struct Check {}
+pub struct Check {
+    /// Also ask each application's PBX: credentials, rights, subscriptions, IVR rules, extensions, the hour's limit, the clock. Nothing is
+    /// changed there; what is found also shows in GET /api/v1/apps/{app}/health
+    #[arg(long)]
+    live: bool,
+}
 
 impl Check {
     pub fn run(self, settings: Settings, out: &mut dyn Write) -> Outcome {
@@ -33,6 +43,11 @@ impl Check {
         match Vault::open(settings.database.url.as_str(), settings.secrets.key.as_ref()) {
             Ok(vault) => stored(&settings, &vault, &mut findings),
             Err(e) => findings.push(finding("settings", "secrets.key", e, "correct the key, or restore its file")),
+        }
+        if self.live && findings.is_empty() {
+            live(settings, out, &mut findings)?;
+        } else if self.live {
+            writeln!(out, "the PBXs were not asked: first mend what follows")?;
         }
         for finding in &findings {
             writeln!(out, "{finding}")?;
@@ -44,6 +59,38 @@ impl Check {
         }
         Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// What the PBXs say. What they prove is printed as it comes.
+fn live(settings: Settings, out: &mut dyn Write, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    let url = match public_url(&settings) {
+        Ok(url) => url,
+        Err(_) => {
+            let mend = "set it to where the PBX reaches this server, such as https://pbx.example.com";
+            findings.push(finding("settings", "server.public_url", "is not set", mend));
+            return Ok(());
+        }
+    };
+    runtime()?.block_on(async {
+        let hookflash = Hookflash::open(settings, Clock::system()).await.map_err(|e| Failure::Failed(format!("{e:#}")))?;
+        let mut apps: Vec<_> = hookflash.roster.snapshot().apps.values().cloned().collect();
+        apps.sort_by_key(|app| app.id());
+        for app in apps {
+            let place = format!("application {}", app.id());
+            let hooks = match provision::hooks(&app, &url) {
+                Ok(hooks) => hooks,
+                Err(reason) => {
+                    findings.push(finding(&place, "key", reason, "set it for this process too, or declare it anew"));
+                    continue;
+                }
+            };
+            let work = Provision { gateway: &hookflash.gateway, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+            let report = work.check().await;
+            writeln!(out, "{place}: {}", report.proved.join(", "))?;
+            findings.extend(report.findings.into_iter().map(|f| finding(&place, &f.what, f.detail, &f.mend)));
+        }
+        Ok(())
+    })
 }
 
 fn finding(place: &str, key: &str, reason: impl ToString, mend: &str) -> Finding {

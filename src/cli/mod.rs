@@ -11,6 +11,8 @@ mod check;
 mod explain;
 mod import;
 mod progress;
+mod provision;
+mod reconcile;
 mod replay;
 mod serve;
 mod simulate;
@@ -48,6 +50,8 @@ enum Command {
     Tail(tail::Tail),
     Explain(explain::Explain),
     Replay(replay::Replay),
+    Provision(provision::Provision),
+    Reconcile(reconcile::Reconcile),
     #[command(subcommand)]
     Import(import::Import),
     #[command(subcommand)]
@@ -66,6 +70,8 @@ impl Command {
             Command::Tail(command) => command.run(settings, out),
             Command::Explain(command) => command.run(settings, out),
             Command::Replay(command) => command.run(settings, out),
+            Command::Provision(command) => command.run(settings, out),
+            Command::Reconcile(command) => command.run(settings, out),
             Command::Import(command) => command.run(settings, out),
             Command::Token(command) => command.run(settings, out),
             Command::Simulate(command) => command.run(settings, out),

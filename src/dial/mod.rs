@@ -230,7 +230,7 @@ async fn conclude(
         match &verdict {
             Verdict::Call(id) => {
                 callback.call_id = Some(id.clone());
-                let told = call.filter(|c| c.facts.seen.is_some()).map(|c| project(&c.facts, app.pbx.missed_wait_ms()));
+                let told = call.filter(|c| c.facts.first_arrived().is_some()).map(|c| project(&c.facts, app.pbx.missed_wait_ms()));
                 if let Some((status, reason)) = told.and_then(|call| progress(&call, &callback.extension)) {
                     following::settle(conn, &app, callback.clone(), id, status, reason, now)?;
                     return Ok(callbacks::get(conn, app.id(), &callback.id)?.unwrap_or(callback));

@@ -42,6 +42,33 @@ impl State {
 }
 
 text_enum! {
+    /// Whether the PBX's queues ring the agent (Telphin page, section 6).
+    pub enum QueueLogin {
+        Available = "available",
+        LoggedOut = "logged_out",
+    }
+}
+
+impl QueueLogin {
+    /// What a manual status means to the PBX's queues.
+    pub fn of(status: ManualStatus) -> QueueLogin {
+        match status {
+            ManualStatus::Available => QueueLogin::Available,
+            ManualStatus::NotAvailable | ManualStatus::Offline => QueueLogin::LoggedOut,
+        }
+    }
+}
+
+text_enum! {
+    /// Whether the PBX can reach the agent. Unknown is not offline.
+    pub enum Reachability {
+        Online = "online",
+        Offline = "offline",
+        Unknown = "unknown",
+    }
+}
+
+text_enum! {
     /// Why the router leaves an agent alone for a while.
     pub enum CoolDown {
         NoAnswer = "no_answer",
@@ -113,6 +140,12 @@ pub struct AgentState {
     pub engaged_since: Timestamp,
     /// Offers that he let ring out, one after the other.
     pub misses: i32,
+    /// What the PBX last said of him as one of its queue agents, and since when.
+    pub queue_login: Option<(QueueLogin, Timestamp)>,
+    /// What we last told the PBX about that; `None`: nothing, or it did not take it.
+    pub mirror_to: Option<QueueLogin>,
+    /// When that was, or before when it is not tried again.
+    pub mirror_at: Timestamp,
 }
 
 impl AgentState {
@@ -133,7 +166,24 @@ impl AgentState {
             last_offered_at: Timestamp(0),
             engaged_since: now,
             misses: 0,
+            queue_login: None,
+            mirror_to: None,
+            mirror_at: Timestamp(0),
         }
+    }
+
+    /// What device reports say, and since when.
+    pub fn reachability(&self) -> (Reachability, Option<Timestamp>) {
+        match self.queue_login {
+            None => (Reachability::Unknown, None),
+            Some((QueueLogin::Available, since)) => (Reachability::Online, Some(since)),
+            Some((QueueLogin::LoggedOut, since)) => (Reachability::Offline, Some(since)),
+        }
+    }
+
+    /// The manual status that holds, or will when the work in hand ends.
+    pub fn chosen_status(&self) -> ManualStatus {
+        self.next_status.as_ref().map_or(self.manual_status, |(next, _)| *next)
     }
 
     pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {
@@ -201,6 +251,8 @@ pub enum Refusal {
     Tried,
     IsTheCaller,
     NoExtension,
+    /// The PBX's queues do not ring him.
+    LoggedOut,
 }
 
 impl Refusal {
@@ -217,6 +269,7 @@ impl Refusal {
             Refusal::Tried => "tried",
             Refusal::IsTheCaller => "is_the_caller",
             Refusal::NoExtension => "no_extension",
+            Refusal::LoggedOut => "logged_out",
         }
     }
 
@@ -240,6 +293,7 @@ impl Refusal {
             Refusal::Tried => "was tried by this call already".into(),
             Refusal::IsTheCaller => "is the caller himself".into(),
             Refusal::NoExtension => "has no extension".into(),
+            Refusal::LoggedOut => "is logged out of the PBX's queues".into(),
         }
     }
 }

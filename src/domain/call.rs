@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{CallEvent, Direction, EndStatus, LegEvent, Phase, PlaceEnd, Ranked, What};
+use super::event::{CallEvent, Direction, EndStatus, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use super::id;
 use super::phone::Party;
 use super::time::Timestamp;
@@ -57,7 +57,7 @@ pub struct CallFacts {
     pub bridged: bool,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub unbridged: Option<Unbridged>,
-    /// An IVR ended: the call's end.
+    /// An IVR ended, or the history says that the call did.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Stamp>,
     /// The whole call is over.
@@ -65,6 +65,9 @@ pub struct CallFacts {
     pub over: Option<Stamp>,
     #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub legs: BTreeMap<String, LegFacts>,
+    /// The same of what was read back from the PBX's history, kept apart: [`super::past`] says how the two make one picture.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Box<CallFacts>>,
 }
 
 /// What places said that lost the call (`Bridged=no`).
@@ -129,6 +132,19 @@ impl CallFacts {
     /// # Errors
     /// [`TooManyLegs`]: the event names one more leg than a call can have; nothing is changed.
     pub fn join(&mut self, event: &CallEvent, arrived: Timestamp) -> Result<(), TooManyLegs> {
+        match event.source {
+            Source::Events => self.join_here(event, arrived),
+            Source::History => self.past.get_or_insert_default().join_here(event, arrived),
+        }
+    }
+
+    /// When the call was first heard of, by an event or from the history.
+    pub fn first_arrived(&self) -> Option<Timestamp> {
+        let past = self.past.as_ref().and_then(|p| p.seen);
+        self.seen.into_iter().chain(past).map(|s| s.arrived).min()
+    }
+
+    fn join_here(&mut self, event: &CallEvent, arrived: Timestamp) -> Result<(), TooManyLegs> {
         let stamp = Stamp { at: event.at.unwrap_or(arrived), arrived };
         if let What::Leg(leg) = &event.what {
             let key = id::leg_key(&leg.key);
@@ -143,16 +159,26 @@ impl CallFacts {
         join_min(&mut self.did, event.did.as_deref());
         match &event.what {
             What::Leg(leg) => self.touched |= leg.via_place,
-            What::PlaceEnd(end) => self.join_place(end, stamp),
+            What::PlaceEnd(end) => self.join_place(end, event.source, stamp),
             What::Touched => self.touched = true,
-            What::Over => Stamp::join(&mut self.over, stamp),
+            What::Over => {
+                Stamp::join(&mut self.closed, stamp);
+                // What the history knows of the end is weighed when the two are put together.
+                if event.source == Source::Events {
+                    Stamp::join(&mut self.over, stamp);
+                }
+            }
         }
         Ok(())
     }
 
-    fn join_place(&mut self, end: &PlaceEnd, stamp: Stamp) {
+    fn join_place(&mut self, end: &PlaceEnd, source: Source, stamp: Stamp) {
         self.touched = true;
-        if !end.queue {
+        if let Some(at) = end.begun {
+            Stamp::join(&mut self.seen, Stamp { at, ..stamp });
+        }
+        // The history has a word of its own for the end of a call.
+        if !end.queue && source == Source::Events {
             Stamp::join(&mut self.closed, stamp);
         }
         match end.bridged {

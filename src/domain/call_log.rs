@@ -4,11 +4,13 @@
 //! - a leg is logged at its own end: an incoming one if it was answered, an outgoing one always, a local one never;
 //! - a call that a place lost (`Bridged=no`) is one missed call, told of the last queue, else of the IVR, unless a phone took it after all;
 //! - a call that only ever touched phones is missed when no leg of it was answered;
+//! - what the PBX's history tells fills what no event told ([`past`]), and each row says whether it needed that;
 //! - the end of a lost call ends its legs that had begun by then, and forwarding ends the ringing of the phone that forwards.
 
 use super::call::{CallFacts, LegFacts, Stamp};
-use super::event::{Direction, EndStatus};
+use super::event::{Direction, EndStatus, Source};
 use super::id;
+use super::past;
 use super::phone::Party;
 use super::time::Timestamp;
 use crate::text_enum;
@@ -89,11 +91,30 @@ pub struct LegView {
     pub end_arrived: Option<Timestamp>,
     /// How it ended, in the field's full detail.
     pub end: Option<EndStatus>,
+    /// When the leg, and its answer, first reached us.
+    pub heard: Option<Timestamp>,
+    pub answer_heard: Option<Timestamp>,
+    /// `History` when any of this is known only from there.
+    pub source: Source,
 }
 
 impl LegView {
     pub fn is_missed_row(&self) -> bool {
         self.key == id::MISSED
+    }
+
+    /// True when both tell clients the same, whatever they are called and whenever they reached us.
+    pub fn says(&self, other: &LegView) -> bool {
+        let plain = |leg: &LegView| LegView {
+            key: String::new(),
+            logged_at: leg.logged_at.map(|_| Timestamp(0)),
+            end_arrived: None,
+            heard: None,
+            answer_heard: None,
+            source: Source::Events,
+            ..leg.clone()
+        };
+        plain(self) == plain(other)
     }
 
     pub fn was_answered(&self) -> bool {
@@ -110,20 +131,35 @@ pub struct Projection {
 
 /// Draws the picture. `missed_wait_ms`: how long after its first sign a missed call is published (Telphin page, 5.3 rule 4).
 pub fn project(facts: &CallFacts, missed_wait_ms: i64) -> Projection {
-    let mut legs: Vec<LegView> = facts.legs.iter().map(|(key, leg)| leg_view(key, leg, facts)).collect();
+    let told = picture(facts, None, missed_wait_ms);
+    let Some(past) = &facts.past else { return told };
+    let both = past::together(facts, past);
+    let mut whole = picture(&both.facts, both.over, missed_wait_ms);
+    for row in &mut whole.legs {
+        let key = if row.is_missed_row() { Some(&row.key) } else { both.told.get(&row.key) };
+        let by_events = key.and_then(|key| told.legs.iter().find(|t| t.key == *key));
+        row.source = if by_events.is_some_and(|t| t.says(row)) { Source::Events } else { Source::History };
+    }
+    whole
+}
+
+/// `over`: a leg whose end nobody wrote down ended then.
+fn picture(facts: &CallFacts, over: Option<Stamp>, missed_wait_ms: i64) -> Projection {
+    let mut legs: Vec<LegView> = facts.legs.iter().map(|(key, leg)| leg_view(key, leg, facts, over)).collect();
     let missed = missed_row(facts, &legs, missed_wait_ms);
     let call = call_view(facts, &legs, missed.is_some());
     legs.extend(missed);
     Projection { call, legs }
 }
 
-fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts) -> LegView {
+fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) -> LegView {
     // The end of the whole call is the end of each leg of which no other is known.
     let with_call = call.over.filter(|_| leg.ended.is_none()).map(|over| LegFacts { ended: Some(over), ..leg.clone() });
     let leg = with_call.as_ref().unwrap_or(leg);
     let seen = leg.seen.map(|s| s.at).unwrap_or_default();
     let started_at = leg.begun.map_or(seen, |b| b.at);
-    let gone = if leg.ended.is_some() { None } else { lost_with_call(call, started_at).or_else(|| forwarded(call, leg, started_at)) };
+    let open = leg.ended.is_none();
+    let gone = lost_with_call(call, started_at).or_else(|| forwarded(call, leg, started_at)).or(over).filter(|_| open);
     let ended_at = leg.ended.or(gone).map(|e| e.at);
     let answered = leg.answered.is_some() || leg.status == Some(EndStatus::Answered);
     let number = leg.number.as_ref().map(|n| &n.value);
@@ -158,6 +194,9 @@ fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts) -> LegView {
         occupies: !leg.on_behalf,
         end_arrived: leg.ended.or(gone).map(|e| e.arrived),
         end: leg.ended.and(leg.status),
+        heard: leg.seen.map(|s| s.arrived),
+        answer_heard: leg.answered.map(|s| s.arrived),
+        source: Source::Events,
     }
 }
 
@@ -256,6 +295,9 @@ fn missed_row(facts: &CallFacts, legs: &[LegView], wait_ms: i64) -> Option<LegVi
         occupies: false,
         end_arrived: Some(sign),
         end: None,
+        heard: Some(sign),
+        answer_heard: None,
+        source: Source::Events,
     })
 }
 

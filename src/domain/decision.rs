@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::id;
 use super::time::Timestamp;
 use crate::text_enum;
 
@@ -47,4 +48,27 @@ pub struct Decision {
     pub took_us: i64,
     /// The answer came after the deadline, and the PBX was given the safe reply.
     pub late: bool,
+}
+
+impl Decision {
+    /// The longest caller that is kept, characters.
+    const CALLER: usize = 64;
+
+    /// A decision before anything is decided: nobody is named. The call is as the PBX names it.
+    pub fn begin(application: i64, pbx_call_id: Option<&str>, caller: &str, now: Timestamp) -> Decision {
+        let call = pbx_call_id.map(|name| id::call_id(application, name));
+        Decision {
+            id: call.as_deref().map_or_else(|| id::fresh(now), |call| id::about(call, now)),
+            at: now,
+            call,
+            pbx_call_id: pbx_call_id.map(|name| id::spelling(name).to_owned()),
+            caller: caller.chars().take(Decision::CALLER).collect(),
+            outcome: Outcome::Nobody,
+            agents: Vec::new(),
+            reason: String::new(),
+            candidates: Vec::new(),
+            took_us: 0,
+            late: false,
+        }
+    }
 }

@@ -5,9 +5,20 @@ use serde::{Deserialize, Serialize};
 use super::phone::Party;
 use super::time::Timestamp;
 
+crate::text_enum! {
+    /// How we know.
+    pub enum Source {
+        /// The PBX told it when it happened.
+        Events = "events",
+        /// Read back later, from what the PBX wrote down.
+        History = "history",
+    }
+}
+
 /// One fact that a PBX told about one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallEvent {
+    pub source: Source,
     /// The PBX's id of the whole call, as written.
     pub call: String,
     /// When it happened by the PBX's clock; `None` when the PBX did not say or said nonsense.
@@ -51,7 +62,7 @@ impl What {
             },
             What::PlaceEnd(_) => "place-end",
             What::Touched => "place",
-            What::Over => "end",
+            What::Over => "over",
         }
     }
 }
@@ -100,6 +111,8 @@ pub struct PlaceEnd {
     /// The PBX's name of the IVR or queue (`0047*200`).
     pub place: String,
     pub queue: bool,
+    /// When the call came to it.
+    pub begun: Option<Timestamp>,
     /// Whether a phone took the call anywhere in the PBX; `None` when the PBX did not say.
     pub bridged: Option<bool>,
 }

@@ -159,6 +159,8 @@ pub struct Routing {
     pub responsible: Vec<StepDecl>,
     /// `false`: name the responsible manager whatever his state, and claim nobody.
     pub only_available: bool,
+    /// `true`: pass over an agent who is logged out of the PBX's queues. One of whom nothing is known counts as reachable.
+    pub only_reachable: bool,
     /// An extension for the safe reply; empty: nobody.
     pub fallback: String,
     /// Wrap-up after calls outside a queue, seconds.
@@ -179,6 +181,7 @@ impl Default for Routing {
         Self {
             responsible: ["owner", "deputy", "last_agent"].map(|s| StepDecl::Plain(s.into())).to_vec(),
             only_available: true,
+            only_reachable: false,
             fallback: String::new(),
             wrap_up_s: 0,
             last_agent_days: 30,

@@ -4,14 +4,16 @@
 //! the checks a routing hook answers 200 with something that its PBX can obey, whatever happens here and never later than the deadline,
 //! which a body that comes slowly does not put off; an event hook answers 200 only for what is stored and applied.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics::{counter, histogram};
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
@@ -19,14 +21,17 @@ use super::payload::{Fault, Received, receive};
 use super::peer::client_address;
 use crate::acd;
 use crate::app::Hookflash;
-use crate::domain::decision::{Decision, Outcome};
-use crate::domain::{id, validate};
+use crate::domain::decision::Decision;
+use crate::domain::validate;
 use crate::ingest::{self, Accepted};
 use crate::lookup::{self, Mode};
 use crate::pbx::action::Action;
 use crate::pbx::{HookKind, Raw, RoutingRequest, Unreadable};
 use crate::roster::App;
 use crate::telemetry::{mask, metric, millis};
+
+/// What every hook's path begins with.
+pub const ROOT: &str = "/cid";
 
 /// How long the body of an event may take to come.
 const EVENT_BODY: Duration = Duration::from_secs(5);
@@ -44,19 +49,20 @@ struct Hook<'a> {
     started: Instant,
 }
 
-pub async fn hook(request: HttpRequest, path: Path<(String, String, String)>, payload: Payload, server: Data<Hookflash>) -> HttpResponse {
+/// Answers whatever begins with [`ROOT`].
+pub async fn hook(request: HttpRequest, payload: Payload, server: Data<Hookflash>) -> HttpResponse {
     let started = Instant::now();
-    let (app, name, login) = path.into_inner();
-    let (app, kind) = match admit(&request, &server, &app, &name, &login) {
+    let [app, name, login] = &segments(request.path());
+    let (app, kind) = match admit(&request, &server, app, name, login) {
         Ok(admitted) => admitted,
         Err(refused) => return refuse(&request, refused, started),
     };
     let path = format!("/cid/{}/{name}/{login}", app.id());
-    let hook = Hook { server: &server, app, name: &name, login: &login, path: &path, started };
+    let hook = Hook { server: &server, app, name, login, path: &path, started };
     let patience = if kind == HookKind::Routing { hook.time_left() } else { EVENT_BODY };
     let Received { body, fault } = receive(payload, patience).await;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let raw = Raw { hook: &name, query: request.query_string(), content_type, body: &body };
+    let raw = Raw { hook: name, query: request.query_string(), content_type, body: &body };
     let response = match kind {
         HookKind::Routing => hook.answer(raw, fault).await,
         HookKind::Event | HookKind::AgentEvent => hook.event(raw, kind, fault).await,
@@ -65,6 +71,16 @@ pub async fn hook(request: HttpRequest, path: Path<(String, String, String)>, pa
     histogram!(metric::HOOK_SECONDS, &labels).record(started.elapsed().as_secs_f64());
     counter!(metric::HOOK_REQUESTS, "pbx" => labels[0].1, "hook" => labels[1].1, "status" => status_label(response.status())).increment(1);
     response
+}
+
+/// The three names in `/cid/{app}/{hook}/{login}`, decoded; empty ones, which nothing has, when there are more or fewer.
+///
+/// By hand, because the framework would run a regular expression over each request.
+fn segments(path: &str) -> [Cow<'_, str>; 3] {
+    let mut rest = path.strip_prefix(ROOT).unwrap_or_default().split('/').skip(1);
+    let names = [rest.next(), rest.next(), rest.next()];
+    let whole = rest.next().is_none();
+    names.map(|name| percent_decode_str(name.filter(|_| whole).unwrap_or_default()).decode_utf8_lossy())
 }
 
 fn hook_label(kind: HookKind) -> &'static str {
@@ -214,17 +230,10 @@ impl Hook<'_> {
         }
         let now = self.server.clock.now();
         let decision = Decision {
-            id: id::fresh(now),
-            at: now,
-            call: asked.call.as_deref().map(|c| id::call_id(self.app.id(), c)),
-            pbx_call_id: asked.call.as_deref().map(|c| id::spelling(c).to_owned()),
-            caller: asked.caller.chars().take(64).collect(),
-            outcome: Outcome::Nobody,
-            agents: Vec::new(),
             reason: reason.to_owned(),
-            candidates: Vec::new(),
             took_us: self.started.elapsed().as_micros() as i64,
             late,
+            ..Decision::begin(self.app.id(), asked.call.as_deref(), &asked.caller, now)
         };
         let fallback = Some(self.app.spec.routing.fallback.as_str()).filter(|f| !f.is_empty());
         self.say(asked, fallback, &decision.id, Some(&decision));

@@ -45,7 +45,7 @@ pub fn configure(hookflash: Arc<Hookflash>) -> impl FnOnce(&mut web::ServiceConf
             .wrap(from_fn(said))
             .wrap(cors::of_applications(hookflash.clone()));
         cfg.app_data(web::Data::from(hookflash))
-            .route("/cid/{app}/{hook}/{login}", web::route().to(hooks::hook))
+            .service(web::scope(hooks::ROOT).default_service(web::to(hooks::hook)))
             .route("/healthz", web::get().to(operations::healthz))
             .route("/readyz", web::get().to(operations::readyz))
             .service(audio::link)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::fold::Change;
 use crate::domain::agent::{AgentState, ManualStatus, OfferState};
 use crate::domain::call_log::LegView;
-use crate::domain::event::{Direction, EndStatus, Phase, What};
+use crate::domain::event::{Direction, EndStatus, Phase, Source, What};
 use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::offers::{self, Offer};
@@ -61,10 +61,13 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
     Ok(())
 }
 
-/// True when this event ended a leg on which the agent had talked.
+/// True when this ended a leg on which the agent had talked. Wrap-up follows what we saw him doing: a call that the history tells of when it
+/// is long over gives him none.
 fn ended_after_talk(change: &Change<'_>, leg: &LegView) -> bool {
-    let ended_before = change.before.legs.iter().any(|l| l.key == leg.key && !l.live && l.was_answered());
-    !leg.is_missed_row() && !leg.live && leg.occupies && leg.was_answered() && !ended_before
+    let before = change.before.legs.iter().find(|l| l.key == leg.key);
+    let ended_before = before.is_some_and(|l| !l.live && l.was_answered());
+    let seen = before.is_some_and(|l| l.live) || change.events.iter().any(|e| e.source == Source::Events);
+    !leg.is_missed_row() && !leg.live && leg.occupies && leg.was_answered() && !ended_before && seen
 }
 
 fn settle(state: &mut AgentState, app: &App, call: &str, work: &Work, counts: Option<(i32, i32)>, wrap_s: i64, now: Timestamp) {
@@ -145,7 +148,7 @@ pub fn moves<'o>(open: &'o [Offer], change: &Change<'_>) -> Vec<(&'o Offer, Move
 }
 
 fn move_of(offer: &Offer, change: &Change<'_>) -> Option<Move> {
-    let arrived = |leg: &LegView| change.facts.legs.get(&leg.key).and_then(|f| f.seen).map_or(0, |s| s.arrived.0);
+    let arrived = |leg: &LegView| leg.heard.map_or(0, |t| t.0);
     // Legs that were there before the offer belong to an earlier ring of the same phone.
     let mine = |leg: &&LegView| {
         leg.direction == Direction::In && leg.extension.as_deref() == Some(&offer.extension) && arrived(leg) >= offer.made_at
@@ -167,12 +170,17 @@ fn move_of(offer: &Offer, change: &Change<'_>) -> Option<Move> {
             Some(EndStatus::Cancelled) => OfferState::Canceled,
             Some(EndStatus::NoAnswer | EndStatus::Answered) | None => OfferState::NoAnswer,
         }),
-        None => match &change.event.what {
+        None => change.events.iter().find_map(|event| match &event.what {
             What::PlaceEnd(place) if !place.queue || place.bridged == Some(false) => end(OfferState::Canceled),
-            What::Leg(leg) if matches!(leg.phase, Phase::Begin | Phase::Answer) && leg.direction.value == Direction::In => {
+            What::Over => end(OfferState::Canceled),
+            What::Leg(leg)
+                if event.source == Source::Events
+                    && matches!(leg.phase, Phase::Begin | Phase::Answer)
+                    && leg.direction.value == Direction::In =>
+            {
                 end(OfferState::Rescinded)
             }
             _ => None,
-        },
+        }),
     }
 }

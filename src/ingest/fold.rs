@@ -4,7 +4,7 @@
 //! agents and offers follow, then the callback. Rows are locked in the order call, agents (by id), so that no two transactions wait for
 //! each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{callback, engagement, queue};
 use crate::domain::call::CallFacts;
@@ -22,17 +22,30 @@ pub const RING_CHECK_S: i64 = 120;
 /// A leg that talks is asked about after this long.
 pub const TALK_CHECK_S: i64 = 600;
 
-/// What one event changed.
+/// What the events changed.
 pub struct Change<'a> {
     pub call: &'a str,
-    pub event: &'a CallEvent,
+    pub events: &'a [CallEvent],
     pub facts: &'a CallFacts,
     pub before: &'a Projection,
     pub after: &'a Projection,
 }
 
 pub fn event(conn: &mut Conn, app: &App, event: &CallEvent, now: Timestamp) -> Result<()> {
-    let call = id::call_id(app.id(), &event.call);
+    together(conn, app, std::slice::from_ref(event), now, |_, _| Ok(true)).map(drop)
+}
+
+/// Folds events of one call at once. `wanted` is asked before anything is written, with the pictures before and after, whether it shall be;
+/// the answer is whether it was.
+pub fn together(
+    conn: &mut Conn,
+    app: &App,
+    events: &[CallEvent],
+    now: Timestamp,
+    wanted: impl FnOnce(&mut Conn, &Change<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let Some(first) = events.first() else { return Ok(false) };
+    let call = id::call_id(app.id(), &first.call);
     if app.pbx.asks_again() {
         // Questions about the call move its row too: one after the other, and always in this order of locks.
         offers::lock_call(conn, &call)?;
@@ -45,26 +58,41 @@ pub fn event(conn: &mut Conn, app: &App, event: &CallEvent, now: Timestamp) -> R
         }
     };
     let Stored { facts: old, version } = stored.unwrap_or(Stored { facts: CallFacts::default(), version: 0 });
-    let mut facts = old.clone();
-    facts.join(event, now).map_err(|e| StoreError::Refused(e.to_string()))?;
+    let facts = joined(&old, events, now)?;
     if facts == old {
-        return Ok(());
+        return Ok(false);
     }
     let wait = app.pbx.missed_wait_ms();
     let before = project(&old, wait);
     let after = project(&facts, wait);
+    let change = Change { call: &call, events, facts: &facts, before: &before, after: &after };
+    if !wanted(conn, &change)? {
+        return Ok(false);
+    }
     calls::save(conn, app.id(), &call, &after.call, &facts, version)?;
-    let change = Change { call: &call, event, facts: &facts, before: &before, after: &after };
     write_legs(conn, app, &change)?;
     let extensions = write_live(conn, app, &change)?;
     engagement::follow(conn, app, &change, &extensions, now)?;
     queue::follow(conn, app, &change, now)?;
-    if let What::Leg(leg) = &event.what
-        && let Some(extension) = &leg.extension
-    {
-        callback::follow(conn, app, &change, &extension.value, now)?;
+    for extension in legs_on(events) {
+        callback::follow(conn, app, &change, extension, now)?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The facts with these events.
+pub fn joined(old: &CallFacts, events: &[CallEvent], now: Timestamp) -> Result<CallFacts> {
+    let mut facts = old.clone();
+    for event in events {
+        facts.join(event, now).map_err(|e| StoreError::Refused(e.to_string()))?;
+    }
+    Ok(facts)
+}
+
+/// The extensions whose legs the events are about, each once.
+fn legs_on(events: &[CallEvent]) -> BTreeSet<&str> {
+    let legs = events.iter().filter_map(|e| if let What::Leg(leg) = &e.what { leg.extension.as_ref() } else { None });
+    legs.map(|extension| extension.value.as_str()).collect()
 }
 
 fn write_legs(conn: &mut Conn, app: &App, change: &Change<'_>) -> Result<()> {
@@ -97,9 +125,7 @@ fn write_live(conn: &mut Conn, app: &App, change: &Change<'_>) -> Result<Vec<Str
         }
         match after {
             Some((extension, answered)) => {
-                let seen = change.facts.legs.get(&leg.key);
-                let stamp = seen.and_then(|f| if answered { f.answered } else { f.seen });
-                let since = stamp.map_or(0, |s| s.arrived.0);
+                let since = if answered { leg.answer_heard } else { leg.heard }.map_or(0, |t| t.0);
                 let check_s = if answered { TALK_CHECK_S } else { RING_CHECK_S };
                 live::put(
                     conn,
@@ -119,6 +145,12 @@ fn write_live(conn: &mut Conn, app: &App, change: &Change<'_>) -> Result<Vec<Str
         }
         extensions.extend(before.map(|(e, _)| e.to_owned()));
         extensions.extend(after.map(|(e, _)| e.to_owned()));
+    }
+    for gone in change.before.legs.iter().filter(|l| !change.after.legs.iter().any(|a| a.key == l.key)) {
+        if let Some((extension, _)) = occupied(gone) {
+            live::remove(conn, app.id(), change.call, &gone.key)?;
+            extensions.push(extension.to_owned());
+        }
     }
     extensions.sort();
     extensions.dedup();

@@ -7,6 +7,8 @@
 pub mod callback;
 pub mod engagement;
 pub mod fold;
+pub mod history;
+pub mod presence;
 pub mod queue;
 pub mod replay;
 
@@ -69,11 +71,11 @@ async fn keep(
         Ok(reading) => (reading, None),
         Err(unreadable) => {
             let digest = id::digest(&[raw.hook.as_bytes(), raw.query.as_bytes(), raw.body]);
-            (Reading { at: 0, digest, events: Vec::new() }, Some(unreadable.0))
+            (Reading { at: 0, digest, events: Vec::new(), agent: None }, Some(unreadable.0))
         }
     };
     let entry = entry(app, raw, &reading, reason.clone());
-    let events = reading.events;
+    let (events, agent) = (reading.events, reading.agent);
     let first = events.first();
     let (call, leg) = (first.map(|e| e.call.clone()), first.and_then(|e| e.what.sub_call_id()).map(str::to_owned));
     let name = first.map(|e| e.what.name());
@@ -83,7 +85,15 @@ async fn keep(
     let dated =
         move |entry: &Entry, now: Timestamp| Entry { at: if stamp { now.0 } else { entry.at }, received_at: now.0, ..entry.clone() };
     let (kept, its_clock) = (entry.clone(), clock.clone());
-    let applied = db.write(Durability::Full, move |conn| apply(conn, &app, &dated(&entry, clock.now()), &events)).await;
+    let applied = db.write(Durability::Full, move |conn| {
+        let entry = dated(&entry, clock.now());
+        let applied = apply(conn, &app, &entry, &events)?;
+        if let (Accepted::Applied, Some(report)) = (&applied, &agent) {
+            presence::report(conn, &app, report, Timestamp(entry.received_at))?;
+        }
+        Ok(applied)
+    });
+    let applied = applied.await;
     let applied = match applied {
         // The event's own fault, and all of its work is undone: it is kept raw, with the reason.
         Err(StoreError::Refused(reason) | StoreError::Unreadable(reason)) => {

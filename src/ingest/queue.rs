@@ -51,7 +51,7 @@ fn tell(conn: &mut Conn, app: &App, hook: &str, fields: &[(&str, &str)], now: Ti
 }
 
 pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, now: Timestamp) -> Result<()> {
-    if !app.pbx.asks_again() || matches!(change.event.what, What::Touched) {
+    if !app.pbx.asks_again() || change.events.iter().all(|e| matches!(e.what, What::Touched)) {
         return Ok(());
     }
     let Some(mut row) = routed::get(conn, app.id(), change.call)? else { return Ok(()) };

@@ -64,7 +64,7 @@ fn compare(db: &Db, app: &App, since: Timestamp, from: &str, to: &str, write: bo
     }
     for (call, facts) in rebuilt {
         let old = stored.remove(&call);
-        let first_heard = old.as_ref().map_or(facts.seen.map(|s| s.arrived), |(row, _)| Some(Timestamp(row.first_received_at)));
+        let first_heard = old.as_ref().map_or(facts.first_arrived(), |(row, _)| Some(Timestamp(row.first_received_at)));
         if first_heard.is_some_and(|t| t < since) {
             continue;
         }
@@ -103,7 +103,7 @@ fn rebuild(app: &App, entries: &[Entry], report: &mut Report) -> BTreeMap<String
             Err(_) => report.unreadable += 1,
         }
     }
-    calls.retain(|_, facts| facts.seen.is_some());
+    calls.retain(|_, facts| facts.first_arrived().is_some());
     calls
 }
 
@@ -142,19 +142,14 @@ fn differences(app: &App, call: &str, facts: &CallFacts, stored: Option<&(CallRo
         match legs.iter().find(|l| l.leg == leg.key) {
             None => found.push(format!("leg {}: not stored, rebuilt {}", leg.key, leg.status)),
             Some(stored) => {
-                let same = LegRow {
-                    agent: stored.agent.clone(),
-                    callback_id: stored.callback_id.clone(),
-                    source: stored.source.clone(),
-                    ..rebuilt
-                };
+                let same = LegRow { agent: stored.agent.clone(), callback_id: stored.callback_id.clone(), ..rebuilt };
                 if same != *stored {
                     found.push(format!("leg {}: stored {}, rebuilt {}", leg.key, brief(stored), brief(&same)));
                 }
             }
         }
     }
-    for extra in legs.iter().filter(|l| l.source == "events" && !view.legs.iter().any(|v| v.key == l.leg)) {
+    for extra in legs.iter().filter(|l| !view.legs.iter().any(|v| v.key == l.leg)) {
         found.push(format!("leg {}: stored {}, not in the rebuild", extra.leg, brief(extra)));
     }
     found
@@ -186,7 +181,7 @@ fn repair(db: &Db, app: &App, call: &str, facts: CallFacts, version: i64, stored
         for row in &rows {
             calls::put_leg(conn, row)?;
         }
-        for extra in stored.iter().filter(|l| l.source == "events" && !rows.iter().any(|r| r.leg == l.leg)) {
+        for extra in stored.iter().filter(|l| !rows.iter().any(|r| r.leg == l.leg)) {
             calls::delete_leg(conn, id, &call, &extra.leg)?;
         }
         Ok(true)

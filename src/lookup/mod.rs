@@ -13,7 +13,6 @@ use std::time::Instant;
 use crate::crm;
 use crate::domain::agent::OfferState;
 use crate::domain::decision::{Candidate, Decision, Outcome};
-use crate::domain::id;
 use crate::domain::phone::Party;
 use crate::domain::time::{Clock, Timestamp};
 use crate::pbx::RoutingRequest;
@@ -64,27 +63,14 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
     let started = Instant::now();
     let now = clock.now();
     let caller = app.with_context(|context| context.numbering.read(&request.caller));
-    let call = request.call.as_deref().map(|c| id::call_id(app.id(), c));
-    let mut decision = Decision {
-        id: id::fresh(now),
-        at: now,
-        call: call.clone(),
-        pbx_call_id: request.call.as_deref().map(|c| id::spelling(c).to_owned()),
-        caller: caller.external().unwrap_or(&request.caller).chars().take(64).collect(),
-        outcome: Outcome::Nobody,
-        agents: Vec::new(),
-        reason: String::new(),
-        candidates: Vec::new(),
-        took_us: 0,
-        late: false,
-    };
+    let mut decision = Decision::begin(app.id(), request.call.as_deref(), caller.external().unwrap_or(&request.caller), now);
     let Party::External(number) = &caller else {
         decision.reason = reason::no_client(&caller).into();
         return Ok(finish(decision, None, None, started));
     };
-    let claim_name = call.clone().unwrap_or_else(|| decision.id.clone());
+    let claim_name = decision.call.clone().unwrap_or_else(|| decision.id.clone());
     for _ in 0..ROUNDS {
-        let picture = picture(db, clock, app, call.as_deref(), number).await?;
+        let picture = picture(db, clock, app, decision.call.as_deref(), number).await?;
         if let Some(offer) = picture.standing {
             let claim = Some((offer.agent, offer.call_id));
             return Ok(Answer { extension: Some(offer.extension), action: None, decision_id: offer.id, decision: None, claim });
@@ -147,7 +133,13 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
                 picture.known.last_agent = calls::last_agent(conn, app.id(), &number, since)?;
             }
             let Some(step) = routing::step(&app.spec, decl, &picture.known) else { continue };
-            look_at(conn, &app, step, &Call { caller: &number, tried: &tried, now }, &mut picture)?;
+            look_at(
+                conn,
+                &app,
+                step,
+                &Call { caller: &number, tried: &tried, only_reachable: app.spec.routing.only_reachable, now },
+                &mut picture,
+            )?;
             if !picture.eligible.is_empty() {
                 break;
             }

@@ -5,13 +5,19 @@
 
 pub mod action;
 pub mod asterisk;
+pub mod setup;
 pub mod telphin;
 
 use self::action::{Action, Report};
+use crate::domain::agent::QueueLogin;
 use crate::domain::event::CallEvent;
-use crate::domain::phone::Numbering;
+use crate::domain::phone::{Numbering, Party};
 use crate::domain::spec::{Application, ExtensionType, PbxKind};
 use crate::domain::validate::Problem;
+use crate::net::Request;
+
+/// Under this name the journal keeps records of a PBX's call history; no PBX has a hook of that name.
+pub const HISTORY_HOOK: &str = "history";
 
 /// A hook's request as it came, before anybody has understood it.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +71,15 @@ pub struct Reading {
     /// Digest of what makes two deliveries the same event.
     pub digest: i64,
     pub events: Vec<CallEvent>,
+    /// What is told about a queue agent.
+    pub agent: Option<AgentReport>,
+}
+
+/// A PBX says that one of its queue agents logged in or out. He is named by his extension or, outside, by his number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentReport {
+    pub party: Party,
+    pub login: QueueLogin,
 }
 
 /// A hook's answer.
@@ -135,6 +150,22 @@ impl Pbx {
         }
     }
 
+    /// Asks whom our credentials speak for; `None`: the PBX cannot say.
+    pub fn who(&self) -> Option<Request> {
+        match self {
+            Pbx::Telphin(s) => Some(telphin::api::user(s)),
+            Pbx::Asterisk(_) => None,
+        }
+    }
+
+    /// What setting the PBX up begins with; `None`: it has no API to be set up over.
+    pub fn survey(&self, hooks: &setup::Hooks) -> Option<Box<dyn setup::Survey>> {
+        match self {
+            Pbx::Telphin(s) => Some(Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() })),
+            Pbx::Asterisk(_) => None,
+        }
+    }
+
     pub fn prefix(&self) -> Option<&str> {
         match self {
             Pbx::Telphin(s) => Some(s.client_prefix.as_str()).filter(|p| !p.is_empty()),
@@ -145,6 +176,14 @@ impl Pbx {
     pub fn code_without_plus(&self) -> bool {
         match self {
             Pbx::Telphin(_) => true,
+            Pbx::Asterisk(_) => false,
+        }
+    }
+
+    /// Whether agents' manual status and their login at the PBX's queues follow each other.
+    pub fn mirrors_status(&self) -> bool {
+        match self {
+            Pbx::Telphin(s) => s.mirror_status,
             Pbx::Asterisk(_) => false,
         }
     }

@@ -91,6 +91,8 @@ pub struct Seeker<'a> {
     pub waited_us: i64,
     /// What chance is drawn from.
     pub seed: &'a str,
+    /// Whom the PBX says to be logged out is not asked.
+    pub only_reachable: bool,
     pub now: Timestamp,
 }
 
@@ -107,7 +109,7 @@ pub struct Choice {
 pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice {
     let open = open_levels(stage, people, seeker.waited_us);
     let nobody = Default::default();
-    let call = Call { caller: seeker.caller, tried: &nobody, now: seeker.now };
+    let call = Call { caller: seeker.caller, tried: &nobody, only_reachable: seeker.only_reachable, now: seeker.now };
     let (mut free, mut refused) = (Vec::new(), Vec::new());
     let mut staffed = false;
     for (level, place, id) in

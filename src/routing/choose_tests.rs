@@ -41,7 +41,11 @@ impl World {
     fn choose(&self, stage: &Stage, waited_s: i64, seed: &str) -> Choice {
         let find = |id: &str| self.agents.iter().find(|a| a.id == id);
         let people = People { agent: &find, states: &self.states, tallies: &self.tallies };
-        choose(stage, &people, &Seeker { caller: "+79990001101", tries: &self.tries, waited_us: waited_s * 1_000_000, seed, now: NOW })
+        choose(
+            stage,
+            &people,
+            &Seeker { caller: "+79990001101", tries: &self.tries, waited_us: waited_s * 1_000_000, seed, only_reachable: false, now: NOW },
+        )
     }
 
     fn order(&self, strategy: Strategy) -> Vec<String> {

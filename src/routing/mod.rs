@@ -9,7 +9,7 @@ pub mod entrance;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::agent::{AgentState, ManualStatus, Refusal};
+use crate::domain::agent::{AgentState, ManualStatus, Reachability, Refusal};
 use crate::domain::decision::Candidate;
 use crate::domain::spec::{Agent, Application, Queue, StepDecl};
 use crate::domain::time::Timestamp;
@@ -81,6 +81,8 @@ pub struct Call<'a> {
     pub caller: &'a str,
     /// Agents that this call has tried.
     pub tried: &'a BTreeSet<String>,
+    /// Whether the application wants agents whom the PBX's queues ring, too.
+    pub only_reachable: bool,
     pub now: Timestamp,
 }
 
@@ -102,6 +104,8 @@ pub fn refusal_on(agent: &Agent, state: &AgentState, call: &Call<'_>, reachable:
         Some(Refusal::WrapUp)
     } else if let Some(refusal) = manual(state) {
         Some(refusal)
+    } else if call.only_reachable && state.reachability().0 == Reachability::Offline {
+        Some(Refusal::LoggedOut)
     } else if call.tried.contains(&agent.id) {
         Some(Refusal::Tried)
     } else if state.cool_until > now {

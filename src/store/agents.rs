@@ -2,10 +2,10 @@
 
 use diesel::prelude::*;
 
-use super::prepared::update;
+use super::prepared::{kept, update};
 use super::schema::agent_states;
 use super::{Conn, Result, live, times};
-use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, State};
+use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin, State};
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
@@ -30,6 +30,10 @@ struct Row {
     last_offered_at: i64,
     engaged_since: i64,
     misses: i32,
+    queue_login: Option<String>,
+    queue_login_since: i64,
+    mirror_to: Option<String>,
+    mirror_at: i64,
 }
 
 impl Row {
@@ -53,10 +57,15 @@ impl Row {
             last_offered_at: s.last_offered_at.0,
             engaged_since: s.engaged_since.0,
             misses: s.misses,
+            queue_login: s.queue_login.map(|(login, _)| login.as_str().into()),
+            queue_login_since: s.queue_login.map_or(0, |(_, since)| since.0),
+            mirror_to: s.mirror_to.map(|login| login.as_str().into()),
+            mirror_at: s.mirror_at.0,
         }
     }
 
     fn into_state(self) -> AgentState {
+        let login = |s: &Option<String>| s.as_deref().and_then(QueueLogin::parse);
         let status = |s: &str| ManualStatus::parse(s).unwrap_or(ManualStatus::Offline);
         AgentState {
             agent: self.agent,
@@ -73,6 +82,9 @@ impl Row {
             last_offered_at: Timestamp(self.last_offered_at),
             engaged_since: Timestamp(self.engaged_since),
             misses: self.misses,
+            queue_login: login(&self.queue_login).map(|login| (login, Timestamp(self.queue_login_since))),
+            mirror_to: login(&self.mirror_to),
+            mirror_at: Timestamp(self.mirror_at),
         }
     }
 }
@@ -118,7 +130,7 @@ pub fn all(conn: &mut Conn, application: i64) -> Result<Vec<AgentState>> {
 pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &AgentState) -> Result<()> {
     let row = Row::from_state(application, extension, state);
     let this = agent_states::application.eq(application).and(agent_states::agent.eq(&row.agent));
-    on_backend!(conn, |c| update(agent_states::table, this, &row).execute(c))?;
+    on_backend!(conn, |c| kept!(update(agent_states::table, this, &row)).execute(c))?;
     Ok(())
 }
 
@@ -160,7 +172,7 @@ pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
         .and(a::wrap_until.le(now.0))
         .and(a::cool_until.le(now.0));
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0));
-    let won = on_backend!(conn, |c| update(agent_states::table, free, claim).execute(c))? > 0;
+    let won = on_backend!(conn, |c| kept!(update(agent_states::table, free, claim)).execute(c))? > 0;
     if won {
         let outlook = (State::Reserved, Some((until, State::Available)));
         times::put(conn, application, agent, now, outlook, None, times::ROUTER)?;
@@ -174,7 +186,7 @@ pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str
     let idle =
         a::application.eq(application).and(a::agent.eq(agent)).and(a::ringing.eq(0)).and(a::talking.eq(0)).and(a::claim_until.le(now.0));
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0));
-    let won = on_backend!(conn, |c| update(agent_states::table, idle, claim).execute(c))? > 0;
+    let won = on_backend!(conn, |c| kept!(update(agent_states::table, idle, claim)).execute(c))? > 0;
     changed(conn, application, agent, now, won)
 }
 
@@ -183,7 +195,7 @@ pub fn release(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
     use agent_states::dsl as a;
     let claimed = a::application.eq(application).and(a::agent.eq(agent)).and(a::claim_call.eq(call));
     let none = (a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0));
-    let ended = on_backend!(conn, |c| update(agent_states::table, claimed, none).execute(c))? > 0;
+    let ended = on_backend!(conn, |c| kept!(update(agent_states::table, claimed, none)).execute(c))? > 0;
     changed(conn, application, agent, now, ended)
 }
 

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::prepared::{update, upsert};
+use super::prepared::{kept, update, upsert};
 use super::schema::{calls, legs, live_legs};
 use super::{Conn, Result, from_json, to_json};
 use crate::domain::call::CallFacts;
@@ -90,7 +90,7 @@ impl LegRow {
             transferred: view.transferred,
             record_id: view.record_id.clone(),
             callback_id: None,
-            source: "events".into(),
+            source: view.source.as_str().into(),
             logged_at: view.logged_at.map(|t| t.0),
         }
     }
@@ -129,10 +129,17 @@ pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> 
     Ok(())
 }
 
+/// A call's facts as they are now; for whoever changes nothing.
+pub fn facts(conn: &mut Conn, application: i64, call: &str) -> Result<Option<CallFacts>> {
+    let facts: Option<String> =
+        on_backend!(conn, |c| calls::table.find((application, call)).select(calls::facts).get_result(c).optional())?;
+    facts.map(|facts| from_json(&facts)).transpose()
+}
+
 /// Writes a call's row: new when `version` is 0 and none was ensured, else over the version that was read.
 pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, facts: &CallFacts, version: i64) -> Result<()> {
     let facts_json = to_json(facts)?;
-    let first_received = facts.seen.map_or(0, |s| s.arrived.0);
+    let first_received = facts.first_arrived().map_or(0, |t| t.0);
     let values = (
         calls::pbx_call_id.eq(&view.pbx_call_id),
         calls::direction.eq(view.direction.as_str()),
@@ -149,7 +156,7 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
         0 if !conn.is_postgres() => 0,
         _ => {
             let this = calls::application.eq(application).and(calls::id.eq(call));
-            on_backend!(conn, |c| update(calls::table, this, values).execute(c))?
+            on_backend!(conn, |c| kept!(update(calls::table, this, values)).execute(c))?
         }
     };
     if updated == 0 {
@@ -179,9 +186,10 @@ pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
         legs::duration_us.eq(excluded(legs::duration_us)),
         legs::transferred.eq(excluded(legs::transferred)),
         legs::record_id.eq(excluded(legs::record_id)),
+        legs::source.eq(excluded(legs::source)),
         legs::logged_at.eq(excluded(legs::logged_at)),
     );
-    on_backend!(conn, |c| upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news).execute(c))?;
+    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news)).execute(c))?;
     Ok(())
 }
 

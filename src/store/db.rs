@@ -10,7 +10,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::checkpoint::Checkpoints;
 use super::conn::Url;
 use super::decisions::Behind;
-use super::writer::{self, Durability, Job, Write};
+use super::syncer::Syncer;
+use super::writer::{self, Beside, Durability, Job, Write};
 use super::{Conn, Result, StoreError, migrate};
 use crate::domain::decision::Decision;
 
@@ -90,16 +91,17 @@ impl Db {
             .build(Manager(url.clone()))
             .map_err(|e| StoreError::Connection(e.to_string()))?;
         let behind = Arc::new(Behind::default());
-        let lane = if sqlite {
+        let lane = if let Url::Sqlite(path) = &url {
             let (jobs, queue) = mpsc::channel(writer::QUEUE);
             let stopped = Arc::new(AtomicBool::new(false));
-            let (b, s) = (behind.clone(), stopped.clone());
-            // The thread beside it copies the log; the writer's own commits must not.
-            first.execute("PRAGMA wal_autocheckpoint=0")?;
-            let checkpoints = Checkpoints::start(&url)?;
+            // Copying the log and waiting for the disk are done by the threads beside it; the writer's own commits must not.
+            first.execute("PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16384")?;
+            let beside =
+                Beside { decisions: behind.clone(), checkpoints: Checkpoints::start(path)?, syncer: Syncer::start(path, stopped.clone())? };
+            let its_stop = stopped.clone();
             std::thread::Builder::new()
                 .name("hookflash-writer".into())
-                .spawn(move || writer::run(first, queue, b, checkpoints, s))
+                .spawn(move || writer::run(first, queue, beside, its_stop))
                 .map_err(|e| StoreError::Connection(e.to_string()))?;
             Lane::Thread { jobs, stopped }
         } else {

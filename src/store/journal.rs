@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::prepared::kept;
 use super::schema::journal;
 use super::{Conn, Result};
 use crate::domain::time::Timestamp;
@@ -28,7 +29,7 @@ pub struct Entry {
 
 /// Adds an entry; false when the same event is there already.
 pub fn insert(conn: &mut Conn, entry: &Entry) -> Result<bool> {
-    let added = on_backend!(conn, |c| diesel::insert_into(journal::table).values(entry).on_conflict_do_nothing().execute(c))?;
+    let added = on_backend!(conn, |c| kept!(diesel::insert_into(journal::table).values(entry).on_conflict_do_nothing()).execute(c))?;
     Ok(added > 0)
 }
 

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::prepared::upsert;
+use super::prepared::{kept, upsert};
 use super::schema::live_legs;
 use super::{Conn, Result};
 use crate::domain::time::Timestamp;
@@ -34,7 +34,7 @@ pub fn put(conn: &mut Conn, leg: &LiveLeg) -> Result<()> {
         live_legs::check_at.eq(excluded(live_legs::check_at)),
         live_legs::given_up.eq(false),
     );
-    on_backend!(conn, |c| upsert(diesel::insert_into(live_legs::table).values(leg), "application, call_id, leg", news).execute(c))?;
+    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(live_legs::table).values(leg), "application, call_id, leg", news)).execute(c))?;
     Ok(())
 }
 

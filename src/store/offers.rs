@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 
-use super::prepared::update;
+use super::prepared::{kept, update};
 use super::schema::offers;
 use super::{Conn, Result};
 use crate::domain::agent::OfferState;
@@ -71,7 +71,7 @@ pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, ended: Optio
         .and(offers::state.eq(&offer.state))
         .and(offers::ended_at.is_null());
     let news = (offers::state.eq(state.as_str()), offers::ended_at.eq(ended.map(|t| t.0)));
-    Ok(on_backend!(conn, |c| update(offers::table, as_seen, news).execute(c))? > 0)
+    Ok(on_backend!(conn, |c| kept!(update(offers::table, as_seen, news)).execute(c))? > 0)
 }
 
 /// Pending offers whose time is over.

@@ -1,8 +1,10 @@
 //! Updates and upserts that stay prepared.
 //!
 //! diesel prepares every UPDATE and every upsert of its own anew, because its changesets may leave columns out and so have any number of
-//! texts; for the statements that each event runs, that took more time than running them. Those here are made of the same parts and kept
-//! under their text: use them where a changeset always names the same columns.
+//! texts; for the statements that each event runs, that took more time than running them. Those here are made of the same parts and can be
+//! kept: use them, inside [`kept!`], where a changeset always names the same columns.
+
+use std::marker::PhantomData;
 
 use diesel::backend::Backend;
 use diesel::query_builder::{AsChangeset, AstPass, QueryFragment, QueryId};
@@ -73,5 +75,34 @@ impl<I, S> QueryId for Upsert<I, S> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<T, F, S, Conn> RunQueryDsl<Conn> for Update<T, F, S> {}
-impl<I, S, Conn> RunQueryDsl<Conn> for Upsert<I, S> {}
+/// A statement that is known by the place in the code where it stands (`Place`, a type that only this place has), so that not even its text is
+/// made again. Made by [`kept!`].
+pub struct Kept<Place, Q>(Q, PhantomData<Place>);
+
+impl<Place, Q> Kept<Place, Q> {
+    pub fn new(query: Q) -> Kept<Place, Q> {
+        Kept(query, PhantomData)
+    }
+}
+
+impl<DB: Backend, Place, Q: QueryFragment<DB>> QueryFragment<DB> for Kept<Place, Q> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+}
+
+impl<Place: 'static, Q> QueryId for Kept<Place, Q> {
+    type QueryId = Place;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<Place, Q, Conn> RunQueryDsl<Conn> for Kept<Place, Q> {}
+
+/// Keeps a statement without results under the place where it is written: use it only where its text is always the same, whatever its values.
+macro_rules! kept {
+    ($query:expr) => {{
+        struct Place;
+        $crate::store::prepared::Kept::<Place, _>::new($query)
+    }};
+}
+pub(super) use kept;

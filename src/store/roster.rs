@@ -206,6 +206,8 @@ const BELONGINGS: &[(&str, &str)] = &[
     ("agent_times", "agent, at"),
     ("queue_entries", "call_id, entry"),
     ("routed_calls", "call_id"),
+    ("provisioned", "part"),
+    ("pbx_lines", "application"),
     ("declared", "kind, id"),
 ];
 

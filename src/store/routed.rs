@@ -6,7 +6,7 @@ use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::prepared::update;
+use super::prepared::{kept, update};
 use super::schema::{queue_entries, routed_calls};
 use super::{Conn, Result};
 use crate::domain::queue::EntryOutcome;
@@ -76,7 +76,7 @@ pub fn insert(conn: &mut Conn, row: &RoutedCall) -> Result<bool> {
 
 pub fn save(conn: &mut Conn, row: &RoutedCall) -> Result<()> {
     let this = routed_calls::application.eq(row.application).and(routed_calls::call_id.eq(&row.call_id));
-    on_backend!(conn, |c| update(routed_calls::table, this, row).execute(c))?;
+    on_backend!(conn, |c| kept!(update(routed_calls::table, this, row)).execute(c))?;
     Ok(())
 }
 
@@ -123,7 +123,7 @@ pub fn save_entry(conn: &mut Conn, entry: &QueueEntry) -> Result<()> {
         .eq(entry.application)
         .and(queue_entries::call_id.eq(&entry.call_id))
         .and(queue_entries::entry.eq(entry.entry));
-    on_backend!(conn, |c| update(queue_entries::table, this, entry).execute(c))?;
+    on_backend!(conn, |c| kept!(update(queue_entries::table, this, entry)).execute(c))?;
     Ok(())
 }
 

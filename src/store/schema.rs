@@ -153,6 +153,10 @@ diesel::table! {
         last_offered_at -> BigInt,
         engaged_since -> BigInt,
         misses -> Integer,
+        queue_login -> Nullable<Text>,
+        queue_login_since -> BigInt,
+        mirror_to -> Nullable<Text>,
+        mirror_at -> BigInt,
     }
 }
 
@@ -209,6 +213,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    reconciliations (application) {
+        application -> BigInt,
+        settled_until -> BigInt,
+        error -> Nullable<Text>,
+        holder -> Nullable<Text>,
+        held_until -> BigInt,
+    }
+}
+
+diesel::table! {
     record_links (application, id) {
         application -> BigInt,
         id -> Text,
@@ -244,6 +258,31 @@ diesel::table! {
     facts (name) {
         name -> Text,
         value -> Text,
+    }
+}
+
+diesel::table! {
+    pbx_lines (application) {
+        application -> BigInt,
+        hour_limit -> Nullable<BigInt>,
+        hour_left -> Nullable<BigInt>,
+        resets_at -> BigInt,
+        wait_until -> BigInt,
+        wait_why -> Nullable<Text>,
+        down_since -> Nullable<BigInt>,
+        down_why -> Nullable<Text>,
+        turn_until -> BigInt,
+        turn_of -> Nullable<Text>,
+        checked_at -> Nullable<BigInt>,
+        findings -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    provisioned (application, part) {
+        application -> BigInt,
+        part -> Text,
+        body -> Text,
     }
 }
 

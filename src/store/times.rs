@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::prepared::upsert;
+use super::prepared::{kept, upsert};
 use super::schema::agent_times;
 use super::{Conn, Result};
 use crate::domain::agent::{AgentState, State};
@@ -77,7 +77,7 @@ pub fn put(
         t::then_at.eq(excluded(t::then_at)),
         t::then_state.eq(excluded(t::then_state)),
     );
-    on_backend!(conn, |c| upsert(diesel::insert_into(agent_times::table).values(row), "application, agent, at", news).execute(c))?;
+    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_times::table).values(row), "application, agent, at", news)).execute(c))?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
-//! The one writer of SQLite: a thread that takes what waits, runs it in one transaction, commits once, and then answers all of it.
+//! The one writer of SQLite: a thread that takes what waits, runs it in one transaction, commits once, and then answers all of it: a claim at
+//! once, what must be on the disk through the [`Syncer`], which waits for the disk beside the next transaction.
 //!
-//! Waiting for the disk is what a commit costs, so jobs that arrive meanwhile share the next one. Jobs run without savepoints, which cost as
+//! A commit costs pages of the log, so jobs that arrive meanwhile share the next one. Jobs run without savepoints, which cost as
 //! much as the jobs do; when one fails, all is rolled back and the batch runs again with a savepoint each, so that the failed one leaves
 //! nothing and the others stand. A commit that fails fails all of its jobs, and nothing of them is kept.
 
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Checkpoints;
 use super::decisions::{self, Behind};
+use super::syncer::Syncer;
 use super::{Conn, Result, StoreError};
 
 /// How sure a commit must be before the job is answered.
@@ -70,38 +72,38 @@ where
     }
 }
 
-/// Runs until every sender is gone.
-pub fn run(
-    mut conn: Conn,
-    mut jobs: mpsc::Receiver<Box<dyn Job>>,
-    behind: Arc<Behind>,
-    checkpoints: Checkpoints,
-    stopped: Arc<AtomicBool>,
-) {
-    let mut waiting: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
-    while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
-        // Who asks less of the disk is not made to wait for it: a lookup's claim comes before the events beside it.
-        let (durable, quick): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|j| j.durability() == Durability::Full);
-        for (batch, synchronous) in [(quick, "PRAGMA synchronous=NORMAL"), (durable, "PRAGMA synchronous=FULL")] {
-            if !batch.is_empty() {
-                let ready = conn.execute(synchronous);
-                settle(batch, |batch| ready.and_then(|()| commit(&mut conn, batch, &behind)));
-                checkpoints.committed(&mut conn);
-            }
+/// What works beside the writer.
+pub struct Beside {
+    pub decisions: Arc<Behind>,
+    pub checkpoints: Checkpoints,
+    pub syncer: Syncer,
+}
+
+/// Runs until every sender is gone, or a disk failed: then whoever waits is told that nothing is written any more.
+pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, beside: Beside, stopped: Arc<AtomicBool>) {
+    let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
+    while !stopped.load(Ordering::SeqCst) && jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let committed = commit(&mut conn, &mut batch, &beside.decisions);
+        if let Err(e) = &committed {
+            tracing::error!(error = %e, jobs = batch.len(), "a batch of writes was not committed");
         }
+        let (durable, quick): (Vec<_>, Vec<_>) = batch.drain(..).partition(|job| committed.is_ok() && job.durability() == Durability::Full);
+        for job in quick {
+            job.answer(committed.as_ref().map(|_| ()));
+        }
+        if !durable.is_empty() {
+            beside.syncer.answer(durable);
+        }
+        beside.checkpoints.committed(&mut conn);
     }
-    let _ = commit(&mut conn, &mut [], &behind);
+    let _ = commit(&mut conn, &mut [], &beside.decisions);
     stopped.store(true, Ordering::SeqCst);
 }
 
-/// Commits a batch and answers it.
-fn settle(mut batch: Vec<Box<dyn Job>>, commit: impl FnOnce(&mut [Box<dyn Job>]) -> Result<()>) {
-    let committed = commit(&mut batch);
-    if let Err(e) = &committed {
-        tracing::error!(error = %e, jobs = batch.len(), "a batch of writes was not committed");
-    }
-    for job in batch {
-        job.answer(committed.as_ref().map(|_| ()));
+fn commit(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind) -> Result<()> {
+    match attempt(conn, batch, behind, Savepoints::None) {
+        Ok(false) => attempt(conn, batch, behind, Savepoints::Each).map(|_| ()),
+        other => other.map(|_| ()),
     }
 }
 
@@ -110,13 +112,6 @@ fn settle(mut batch: Vec<Box<dyn Job>>, commit: impl FnOnce(&mut [Box<dyn Job>])
 enum Savepoints {
     None,
     Each,
-}
-
-fn commit(conn: &mut Conn, batch: &mut [Box<dyn Job>], behind: &Behind) -> Result<()> {
-    match attempt(conn, batch, behind, Savepoints::None) {
-        Ok(false) => attempt(conn, batch, behind, Savepoints::Each).map(|_| ()),
-        other => other.map(|_| ()),
-    }
 }
 
 /// Runs and commits the batch; false when a job failed that had no savepoint, and nothing was kept.

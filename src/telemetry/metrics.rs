@@ -26,6 +26,8 @@ pub mod metric {
     pub const WRITE_QUEUE: &str = "hookflash_write_queue_jobs";
     /// Legs whose end was never heard of and that the watchdog gave up.
     pub const LEGS_LOST: &str = "hookflash_legs_lost_total";
+    /// Rows of the call log that were added or corrected from a PBX's history.
+    pub const HISTORY_REPAIRS: &str = "hookflash_history_repairs_total";
     /// Log lines that overload or a failing disk dropped.
     pub const LOG_DROPPED: &str = "hookflash_log_dropped_total";
 }
@@ -81,6 +83,7 @@ fn describe() {
     describe_counter!(metric::API_REQUESTS, "REST requests answered");
     describe_gauge!(metric::WRITE_QUEUE, "Jobs that wait for the database's writer");
     describe_counter!(metric::LEGS_LOST, "Legs whose end was never heard of and that the watchdog gave up");
+    describe_counter!(metric::HISTORY_REPAIRS, "Rows of the call log added or corrected from a PBX's history");
     describe_counter!(metric::LOG_DROPPED, "Log lines that overload or a failing disk dropped");
     // A counter that exists from the start shows its first increase.
     metrics::counter!(metric::LOG_DROPPED).absolute(0);

@@ -2,11 +2,13 @@
 //!
 //! Level-triggered: a sweep looks at what is due now and does it, whatever woke it, so a missed tick, a restart or a second node does no
 //! harm: each action is a conditional update of the row it is about. Offers without a leg, legs that nobody ends, queued statuses,
-//! callbacks without news, decisions that could not be written, the retention of old rows, and the roster's revision are all seen here.
+//! callbacks without news, the PBX's history, decisions that could not be written, the retention of old rows, and the roster's revision are all seen here.
 
 mod callbacks;
+mod history;
 mod legs;
 mod offers;
+mod presence;
 mod retention;
 mod statuses;
 mod waiting;
@@ -65,6 +67,8 @@ pub async fn sweep(server: &Arc<Hookflash>) {
     said("check live legs", legs::sweep(server).await);
     said("end calls that nobody asks about", waiting::sweep(server).await);
     said("settle callbacks", callbacks::sweep(server).await);
+    history::sweep(server);
+    presence::sweep(server);
     // They are written right after their answers; what waits until now could not be.
     if server.db.is_behind() {
         server.db.flush().await;

@@ -108,6 +108,7 @@ fn timeless(mut picture: Projection) -> Projection {
     for leg in &mut picture.legs {
         leg.logged_at = leg.logged_at.map(|_| Timestamp(0));
         leg.end_arrived = leg.end_arrived.map(|_| Timestamp(0));
+        (leg.heard, leg.answer_heard) = (None, None);
     }
     picture
 }

@@ -23,7 +23,7 @@ fn forms(row: Row, seed: u64) -> Vec<String> {
 async fn logged(house: &House) -> Vec<(String, String, String)> {
     let now = house.clock.now().plus_s(10);
     let mut rows = house.read(move |conn| log::legs(conn, 807, &log::Filter::default(), None, now, 500)).await;
-    rows.sort_by_key(|r| (r.started_at, r.leg.clone()));
+    rows.sort_by_key(|r| (r.started_at, r.leg.clone(), r.place.clone()));
     rows.into_iter().map(|r| (r.kind, r.status, r.place.or(r.extension).unwrap_or_default())).collect()
 }
 

@@ -168,6 +168,8 @@ CREATE TABLE offers (
 );
 CREATE INDEX offers_pending ON offers (until) WHERE state = 'pending';
 
+-- An id begins with the time and a part of the call's id, so that the decisions about a call are found without an index of their own: calls
+-- come in no order, and such an index costs a page of the disk for each row.
 CREATE TABLE decisions (
     application BIGINT NOT NULL,
     id TEXT NOT NULL,
@@ -183,7 +185,6 @@ CREATE TABLE decisions (
     late BOOLEAN NOT NULL,
     PRIMARY KEY (application, id)
 );
-CREATE INDEX decisions_by_call ON decisions (application, call_id) WHERE call_id IS NOT NULL;
 
 CREATE TABLE callbacks (
     application BIGINT NOT NULL,

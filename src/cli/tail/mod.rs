@@ -55,9 +55,13 @@ fn since(text: &str) -> Result<Since, String> {
     if let Some(at) = Timestamp::parse_rfc3339(text) {
         return Ok(Since::At(at));
     }
+    ago(text).map(Since::Ago).ok_or_else(|| "write a time such as 2026-01-02T03:04:05Z, or how long ago: 90s, 15m, 2h, 3d".into())
+}
+
+/// `90s`, `15m`, `2h` or `3d` in seconds.
+pub fn ago(text: &str) -> Option<i64> {
     let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
-    let ago = units.iter().find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u32>().ok().map(|n| i64::from(n) * seconds));
-    ago.map(Since::Ago).ok_or_else(|| "write a time such as 2026-01-02T03:04:05Z, or how long ago: 90s, 15m, 2h, 3d".into())
+    units.iter().find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u32>().ok().map(|n| i64::from(n) * seconds))
 }
 
 impl Tail {

@@ -7,10 +7,12 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Action;
+use crate::domain::health::{Condition, Finding};
+use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
 use crate::http::extract::AppId;
 use crate::store::journal;
-use crate::text_enum;
+use crate::store::lines::{self, Line};
 
 /// How far back trouble with events is told.
 const LATELY_S: i64 = 24 * 3600;
@@ -19,43 +21,26 @@ pub fn configure(cfg: &mut ServiceConfig) {
     cfg.service(read);
 }
 
-text_enum! {
-    /// How bad it is, from good to worst.
-    pub enum Condition {
-        Ok = "ok",
-        /// It works; something wants looking at.
-        Warning = "warning",
-        /// Something does not work.
-        Failing = "failing",
-    }
-}
-
-/// One thing to know.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Finding {
-    pub severity: Condition,
-    /// In a word or two.
-    pub what: String,
-    pub detail: String,
-    /// What to do about it.
-    pub mend: String,
-}
-
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// The worst of the findings.
     pub status: Condition,
     pub findings: Vec<Finding>,
+    /// When `hookflash check --live` last looked at the PBX; its findings are among these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<String>,
 }
 
 impl Health {
-    fn of(findings: Vec<Finding>) -> Health {
+    fn of(findings: Vec<Finding>, checked_at: Option<i64>) -> Health {
         let status = findings.iter().map(|f| f.severity).max().unwrap_or(Condition::Ok);
-        Health { status, findings }
+        Health { status, findings, checked_at: checked_at.map(|at| Timestamp(at).rfc3339()) }
     }
 }
 
 /// Health of an application
+///
+/// What could not be applied, what we wait for, and what `hookflash check --live` found last, each with its mend.
 #[utoipa::path(responses((status = 200, body = Health)))]
 #[get("/apps/{app}/health")]
 async fn read(at: AppId) -> Result<Answer<Health>, Failure> {
@@ -63,7 +48,11 @@ async fn read(at: AppId) -> Result<Answer<Health>, Failure> {
     let mut findings = broken(&at);
     findings.extend(writer(&at));
     findings.extend(events(&at).await?);
-    Ok(Answer(Health::of(findings)))
+    let id = at.id;
+    let line = at.read(move |conn| lines::get(conn, id)).await?;
+    findings.extend(pbx(&line, at.hookflash.clock.now()));
+    findings.extend(line.findings()?);
+    Ok(Answer(Health::of(findings, line.checked_at)))
 }
 
 fn broken(at: &AppId) -> Vec<Finding> {
@@ -99,4 +88,21 @@ async fn events(at: &AppId) -> Result<Option<Finding>, Failure> {
         ),
         mend: "they are kept as they came; hookflash replay applies them once this version can read them".into(),
     }))
+}
+
+/// What we wait for.
+fn pbx(line: &Line, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some((until, why)) = line.waits(now) {
+        let detail = format!("the PBX is not asked before {}: {why}", until.rfc3339());
+        let mend =
+            "nothing: it is asked again then; calls, events and lookups go on. If it happens often, see which integration asks so much";
+        findings.push(Finding::warning("PBX waits", detail, mend));
+    }
+    if let (Some(since), Some(why)) = (line.down_since, &line.down_why) {
+        let detail = format!("the PBX's API has not answered since {}: {why}", Timestamp(since).rfc3339());
+        let mend = "wait until it is back; calls, events and lookups go on, what is only read is asked again, a call is never placed twice";
+        findings.push(Finding::warning("PBX away", detail, mend));
+    }
+    findings
 }

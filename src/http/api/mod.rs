@@ -25,6 +25,7 @@ pub mod numbers;
 pub mod queue_stats;
 pub mod queues;
 pub mod records;
+pub mod stats;
 pub mod tokens;
 pub mod view;
 
@@ -51,6 +52,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(legs::configure)
         .configure(callbacks::configure)
         .configure(records::configure)
+        .configure(stats::configure)
         .configure(explain::configure)
         .configure(tokens::configure);
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::agent::{AgentState, ManualStatus, OfferState, State};
+use crate::domain::agent::{AgentState, ManualStatus, OfferState, Reachability, State};
 use crate::domain::call_log::{CallDirection, CallStatus, LegStatus};
 use crate::domain::decision::{Candidate, Decision, Outcome};
 use crate::domain::spec::{Agent, Group};
@@ -36,6 +36,11 @@ pub struct AgentView {
     /// Since when `state` holds.
     #[schema(format = DateTime)]
     pub since: String,
+    /// Whether the PBX's queues ring him, as they last told.
+    pub reachability: Reachability,
+    /// Since when that is known; null while nothing is.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub reachability_since: Option<String>,
     /// The call that he is on, rung by or named to.
     pub call_id: Option<String>,
     pub groups: Vec<String>,
@@ -64,6 +69,8 @@ impl AgentView {
             system_status: word.system_status(),
             state: word,
             since: since.rfc3339(),
+            reachability: state.reachability().0,
+            reachability_since: state.reachability().1.map(Timestamp::rfc3339),
             call_id: leg.map(|l| l.call_id.clone()).or_else(claimed),
             groups: groups.iter().filter(|g| g.agents.contains(&agent.id)).map(|g| g.id.clone()).collect(),
             skills: agent.skills.clone(),

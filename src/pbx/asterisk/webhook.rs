@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::domain::agent::OfferState;
-use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, What};
+use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
 use crate::domain::phone::Party;
 use crate::domain::time::Timestamp;
@@ -130,6 +130,7 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
     let offer = fields.get(&["offer"]).map(|o| o.trim().to_owned());
     let peer = fields.get(&["peer", "device", "dialedpeername"]).and_then(endpoint);
     let what = |what| CallEvent {
+        source: Source::Events,
         call: call.clone(),
         at,
         client: fields.get(&["from"]).map(|from| Ranked::new(RANK, context.numbering.read(from))),
@@ -148,7 +149,7 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
             let end = end(&fields);
             let answered = end.status == Some(EndStatus::Answered);
             let place = fields.get(&["place", "to"]).unwrap_or_default().trim().to_owned();
-            let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, bridged: Some(answered) }));
+            let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, begun: None, bridged: Some(answered) }));
             let own = (offer.is_some() || peer.is_some()).then(|| leg(Phase::End(end))).flatten();
             // A call that only was not asked about any more may come back.
             let gone = fields.get(&["by"]) != Some("silence");
@@ -160,7 +161,7 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
         "route" => id::digest(&[b"arrived", call.to_lowercase().as_bytes()]),
         _ => digest(&fields),
     };
-    Ok(Reading { at: at.map_or(0, Timestamp::micros), digest, events })
+    Ok(Reading { at: at.map_or(0, Timestamp::micros), digest, events, agent: None })
 }
 
 /// Everything that is told, in one order: what is equal is the same event.

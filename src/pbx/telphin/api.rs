@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Settings;
+use crate::domain::agent::QueueLogin;
 use crate::domain::time::Timestamp;
 use crate::net::Request;
 
@@ -27,8 +28,13 @@ fn an_hour() -> i64 {
     3_600
 }
 
-fn path(settings: &Settings, path: std::fmt::Arguments<'_>) -> String {
+pub fn path(settings: &Settings, path: std::fmt::Arguments<'_>) -> String {
     format!("{}/api/ver1.0{path}", settings.api_url.trim_end_matches('/'))
+}
+
+/// Who the token speaks for (section 10).
+pub fn user(settings: &Settings) -> Request {
+    Request::get(path(settings, format_args!("/user/")))
 }
 
 /// One page of the client's extensions (section 10).
@@ -46,6 +52,13 @@ pub struct Extension {
     pub name: String,
     #[serde(rename = "type")]
     pub kind: String,
+}
+
+impl Extension {
+    /// `101`
+    pub fn short(&self) -> &str {
+        self.name.rsplit('*').next().unwrap_or_default()
+    }
 }
 
 /// A click-to-call (section 7).
@@ -100,7 +113,7 @@ pub fn delete_record(settings: &Settings, record: &str) -> Request {
 }
 
 /// Opaque ids go percent-encoded into paths.
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
@@ -115,6 +128,47 @@ fn encode(text: &str) -> String {
 /// `YYYY-MM-DD HH:MM:SS` in UTC, the API's dates.
 pub fn date(at: Timestamp) -> String {
     at.rfc3339()[..19].replace('T', " ")
+}
+
+/// The client's own queue agents, of one extension or all (section 10).
+pub fn agents(settings: &Settings, extension_id: Option<i64>) -> Request {
+    let only = extension_id.map_or(String::new(), |id| format!("?extension_id={id}"));
+    Request::get(path(settings, format_args!("/client/@me/agent/local/{only}")))
+}
+
+/// A queue agent. The page names no fields but id, extension and status, and how they are written is not known: either way is read.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Agent {
+    pub id: i64,
+    #[serde(alias = "extension", default)]
+    pub extension_name: Option<String>,
+    #[serde(alias = "agent_status", default)]
+    pub status: Option<String>,
+}
+
+/// Logs a queue agent in or out. The page does not tell how: this is by the manner of the API's other resources.
+pub fn set_agent(settings: &Settings, agent: i64, login: QueueLogin) -> Request {
+    let request = Request::post_json(path(settings, format_args!("/client/@me/agent/local/{agent}")), &json!({"status": login}));
+    Request { method: "PUT", ..request }
+}
+
+/// One page of the call history (10.3), the oldest call first: what begins meanwhile comes after what was read. Both ends are whole seconds
+/// and belong to it.
+pub fn call_history(settings: &Settings, from: Timestamp, to: Timestamp, page: u32) -> Request {
+    let date = |at| date(at).replace(' ', "%20").replace(':', "%3A");
+    let (from, to) = (date(from), date(to));
+    let what =
+        format_args!("/client/@me/call_history/?start_datetime={from}&end_datetime={to}&order=asc&page={page}&per_page={HISTORY_PAGE}");
+    Request::get(path(settings, what))
+}
+
+pub const HISTORY_PAGE: usize = 100;
+
+#[derive(Debug, Deserialize)]
+pub struct HistoryPage {
+    /// What the PBX makes of the wish; absent: as asked.
+    pub per_page: Option<usize>,
+    pub call_history: Vec<Value>,
 }
 
 /// What an error reply says (9.3): `message`, `status` or `error`, else nothing.

@@ -1,6 +1,8 @@
 //! Telphin "Ringme" and its white-label copies. Source of every fact: the protocol page, whose sections the items name.
 
 pub mod api;
+pub mod history;
+pub mod setup;
 pub mod webhook;
 
 use serde::Deserialize;
@@ -27,6 +29,10 @@ pub struct Settings {
     pub provision_ivr: Vec<String>,
     /// How long a missed call waits for later news, milliseconds (section 5.3 rule 4).
     pub missed_wait_ms: i64,
+    /// How often the call history is compared, seconds; 0: only when told (section 10.3).
+    pub reconcile_s: i64,
+    /// Agents' manual status and their login at the PBX's queues follow each other (section 6).
+    pub mirror_status: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -47,6 +53,8 @@ impl Default for Settings {
             extension_form: ExtensionForm::Full,
             provision_ivr: Vec::new(),
             missed_wait_ms: 3_000,
+            reconcile_s: 1_800,
+            mirror_status: false,
         }
     }
 }
@@ -84,6 +92,7 @@ impl Settings {
         let name_ok = !settings.variable.is_empty() && settings.variable.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         want(name_ok, "variable", "must be letters, digits or _");
         want((0..=60_000).contains(&settings.missed_wait_ms), "missed_wait_ms", "must be 0 to 60000");
+        want(settings.reconcile_s == 0 || (60..=86_400).contains(&settings.reconcile_s), "reconcile_s", "must be 0 or 60 to 86400");
         want(
             settings.client_id.is_empty() == settings.client_secret.is_empty(),
             "client_secret",

@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
-use super::Settings;
-use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, What};
+use super::{Settings, history};
+use crate::domain::agent::QueueLogin;
+use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
 use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
-use crate::pbx::{Context, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable};
+use crate::pbx::{AgentReport, Context, HISTORY_HOOK, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable};
 
 pub fn hook(name: &str) -> Option<HookKind> {
     match name {
@@ -89,12 +90,15 @@ fn escape(text: &str) -> Cow<'_, str> {
 }
 
 pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
+    if raw.hook == HISTORY_HOOK {
+        return history::record(raw.body, context);
+    }
     let fields = Fields::read(raw)?;
     if fields.is_empty() {
         return Err(Unreadable("the event has no parameters".into()));
     }
     if raw.hook == "agent" {
-        return agent_event(&fields);
+        return agent_event(&fields, context);
     }
     let kind = fields.get("eventtype").ok_or_else(|| Unreadable("EventType is missing".into()))?.trim().to_ascii_lowercase();
     let at = event_time(&fields);
@@ -118,15 +122,20 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
         ]),
         None => sorted_digest(&fields),
     };
-    Ok(Reading { at: at.map_or(0, Timestamp::micros), digest, events: event.into_iter().collect() })
+    Ok(Reading { at: at.map_or(0, Timestamp::micros), digest, events: event.into_iter().collect(), agent: None })
 }
 
 /// Queue agents' events carry no time (section 6): the same news twice is the same entry, and its effect is the same anyway.
-fn agent_event(fields: &Fields) -> Result<Reading, Unreadable> {
+fn agent_event(fields: &Fields, context: &Context<'_>) -> Result<Reading, Unreadable> {
     for name in ["agent_id", "agent_status"] {
         fields.get(name).ok_or_else(|| Unreadable(format!("{name} is missing")))?;
     }
-    Ok(Reading { at: 0, digest: sorted_digest(fields), events: Vec::new() })
+    // Another status than the two is kept, and means nothing to us.
+    let login = fields.get("agent_status").and_then(|s| QueueLogin::parse(s.trim().to_ascii_lowercase().as_str()));
+    let local = fields.get("extension_name").and_then(|e| short(context, e)).map(Party::Internal);
+    let party = local.or_else(|| fields.get("agent_number").map(|n| context.numbering.read(n)));
+    let agent = login.zip(party).map(|(login, party)| AgentReport { party, login });
+    Ok(Reading { at: 0, digest: sorted_digest(fields), events: Vec::new(), agent })
 }
 
 fn sorted_digest(fields: &Fields) -> i64 {
@@ -183,10 +192,14 @@ fn call_event(
     if let Some(queue) = kind_of_place {
         let client = caller.filter(|c| c.external().is_some()).map(|c| Ranked::new(4, c));
         let what = match kind {
-            "hangup" => What::PlaceEnd(PlaceEnd { place: place_name(fields).unwrap_or_default(), queue, bridged }),
+            "hangup" => {
+                let length = fields.integer("duration").filter(|d| *d >= 0);
+                let begun = at.zip(length).map(|(at, length)| Timestamp(at.micros().saturating_sub(length).max(0)));
+                What::PlaceEnd(PlaceEnd { place: place_name(fields).unwrap_or_default(), queue, begun, bridged })
+            }
             _ => What::Touched,
         };
-        return Ok(Some(CallEvent { call, at, client, did, what }));
+        return Ok(Some(CallEvent { source: Source::Events, call, at, client, did, what }));
     }
     let key = match (&sub, &whose) {
         (Some(sub), _) => format!("s:{sub}"),
@@ -241,7 +254,7 @@ fn call_event(
         on_behalf: fields.get("callbackid").is_some(),
         via_place,
     });
-    Ok(Some(CallEvent { call, at, client, did, what }))
+    Ok(Some(CallEvent { source: Source::Events, call, at, client, did, what }))
 }
 
 fn short_if_own(context: &Context<'_>, name: &str) -> Option<String> {

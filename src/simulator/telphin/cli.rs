@@ -65,6 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let pbx = Simulator::start(config).await?;
     if !args.bare {
         pbx.subscribe_all(&format!("{hooks}/event/{}", args.login));
+        pbx.subscribe_agents(&format!("{hooks}/agent/{}", args.login));
     }
     println!("{}", declaration(&args, &pbx.base_url()));
     let traffic = (args.rate > 0.0).then(|| {

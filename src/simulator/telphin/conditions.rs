@@ -22,6 +22,14 @@ pub struct Conditions {
     /// Subscriptions per extension.
     pub subscription_limit: usize,
 
+    /// Resources that the application's access does not reach, by a part of their path, such as `ivr` (access Call API).
+    pub forbidden: Vec<String>,
+    /// Whether making and changing an IVR's rule heeds `position`.
+    pub post_position: bool,
+    pub put_position: bool,
+    /// The PBX's clock is ahead of ours by this, seconds; in the `Date` of its replies.
+    pub clock_ahead_s: i64,
+
     /// Each API reply waits this long first, milliseconds.
     pub slow_ms: u64,
     /// The next `fail_next` API requests get this status, whatever they ask.
@@ -30,7 +38,11 @@ pub struct Conditions {
     /// The next replies with a body break off in its middle.
     pub half_replies: u32,
 
-    /// A list of records takes this long, milliseconds; a parallel one is refused meanwhile.
+    /// The call history lists calls that go on, without their ends; else only those that are over.
+    pub history_running: bool,
+    /// A page of the call history has at most so many calls, whatever was asked for.
+    pub history_page: usize,
+    /// A list of records or calls takes this long, milliseconds; a parallel one is refused meanwhile.
     pub list_ms: u64,
     /// From the hangup until the recording can be had, milliseconds.
     pub record_delay_ms: i64,
@@ -73,10 +85,16 @@ impl Default for Conditions {
             user_consents: true,
             hourly_limit: 10_000,
             subscription_limit: 20,
+            forbidden: Vec::new(),
+            post_position: false,
+            put_position: true,
+            clock_ahead_s: 0,
             slow_ms: 0,
             fail_status: 500,
             fail_next: 0,
             half_replies: 0,
+            history_running: false,
+            history_page: 1_000,
             list_ms: 0,
             record_delay_ms: 0,
             storage: true,

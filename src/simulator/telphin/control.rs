@@ -8,6 +8,7 @@
 //! | `POST /_sim/call` with an [`Incoming`](super::Incoming) | starts an incoming call; 202 with its `call_id` |
 //! | `POST /_sim/dial` with an [`Outgoing`](super::Outgoing) | a phone dials; 202 with the `call_id` |
 //! | `PUT /_sim/behaviour/{number}` with a [`Behaviour`](super::Behaviour) | what this phone or outside party does from now on |
+//! | `PUT /_sim/agent/{number}` `{"available":false}` | a queue agent logs in or out at his phone; 404 when that is no change |
 //! | `GET /_sim/calls` | what became of the calls that have ended |
 //! | `GET /_sim/deliveries?call_id=` | what was sent to subscribers and what they answered |
 //! | `GET /_sim/requests` | what was asked of the PBX |
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Pbx;
+use super::agents;
 use super::calls::{self, CallError, LiveCall};
 use super::reply::Reply;
 use super::rest::Request;
@@ -31,6 +33,12 @@ struct Scenario {
     /// Makes the ids; without one they are new each time.
     #[serde(default = "rand::random")]
     seed: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    available: bool,
 }
 
 /// `path` is what follows `/_sim/`.
@@ -49,6 +57,11 @@ pub(super) async fn answer(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> 
             pbx.state().behaviours.insert((*number).to_owned(), behaviour);
             Reply::no_content()
         }),
+        ("PUT", ["agent", number]) => match request.json::<Login>() {
+            Ok(login) if agents::set(pbx, number, login.available, "phone").await => Ok(Reply::no_content()),
+            Ok(_) => Err(Reply::not_found()),
+            Err(refused) => Err(refused),
+        },
         ("GET", ["calls"]) => Ok(Reply::ok(&pbx.state().reports)),
         ("GET", ["deliveries"]) => {
             let state = pbx.state();

@@ -127,6 +127,8 @@ pub(super) struct Line {
     /// Natural pace: events wait here for their turn while the call goes on.
     queue: Option<(mpsc::UnboundedSender<Event>, JoinHandle<()>)>,
     after_next: Vec<Event>,
+    /// The calls that passed here: over when it closes.
+    calls: Vec<String>,
     /// Without waiting: late copies, by the time at which they are due.
     late: Vec<(Duration, Event)>,
 }
@@ -143,12 +145,16 @@ impl Line {
             });
             (sender, task)
         });
-        Line { pbx: pbx.clone(), queue, after_next: Vec::new(), late: Vec::new() }
+        Line { pbx: pbx.clone(), queue, calls: Vec::new(), after_next: Vec::new(), late: Vec::new() }
     }
 
     /// `at`: time of the call at which the event happens. A recording that it names is made now, whether or not the event arrives.
     pub async fn emit(&mut self, at: Duration, event: Event) {
         self.pbx.keep_recording(&event);
+        self.pbx.state().note(&event);
+        if let Some(call) = event.get("CallID").filter(|id| !self.calls.iter().any(|c| c == id)) {
+            self.calls.push(call.to_owned());
+        }
         self.send_due(at).await;
         let swapped = std::mem::take(&mut self.after_next);
         let c = self.pbx.conditions();
@@ -177,6 +183,9 @@ impl Line {
 
     /// Sends what is still held back, and returns when all has been answered (late copies at natural pace excepted).
     pub async fn close(mut self) {
+        for call in &self.calls {
+            self.pbx.state().call_is_over(call);
+        }
         for event in std::mem::take(&mut self.after_next) {
             self.send(event).await;
         }

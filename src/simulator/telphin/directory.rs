@@ -61,6 +61,17 @@ pub enum Rule {
     Transfer {
         to: String,
     },
+    SetVariable {
+        name: String,
+        value: String,
+    },
+    /// Goes on in another place of the IVR.
+    Jump {
+        context: u64,
+        option: String,
+    },
+    /// An action that is kept and shown and does nothing here, with its fields.
+    Other(serde_json::Map<String, serde_json::Value>),
     /// A greeting of this length, during which the caller may hang up.
     PlaySound {
         ms: u64,
@@ -86,17 +97,44 @@ impl Method {
     }
 }
 
-/// An IVR: rules by context and option; a call enters at option `start` of `entry_context`.
+/// A rule with the id that the PBX gave it, which it keeps wherever it is moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedRule {
+    pub id: u64,
+    pub rule: Rule,
+}
+
+/// An IVR: rules by context and option; a call enters at option `start` of `entry_context`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ivr {
     pub entry_context: u64,
-    pub rules: BTreeMap<(u64, String), Vec<Rule>>,
+    pub rules: BTreeMap<(u64, String), Vec<PlacedRule>>,
+    /// The newest rule's id.
+    pub last_rule: u64,
 }
 
 impl Ivr {
     /// An IVR with nothing but a main context.
     pub fn main(rules: Vec<Rule>) -> Ivr {
-        Ivr { entry_context: 1, rules: BTreeMap::from([((1, "start".to_owned()), rules)]) }
+        let mut ivr = Ivr { entry_context: 1, rules: BTreeMap::new(), last_rule: 500 };
+        ivr.set(1, "start", rules);
+        ivr
+    }
+
+    /// Replaces the rules of an option.
+    pub fn set(&mut self, context: u64, option: &str, rules: Vec<Rule>) {
+        let placed = rules.into_iter().map(|rule| {
+            self.last_rule += 1;
+            PlacedRule { id: self.last_rule, rule }
+        });
+        let placed = placed.collect();
+        self.rules.insert((context, option.to_owned()), placed);
+    }
+
+    /// What a caller meets first, in order.
+    pub fn start(&self) -> Vec<Rule> {
+        let placed = self.rules.get(&(self.entry_context, "start".to_owned()));
+        placed.into_iter().flatten().map(|p| p.rule.clone()).collect()
     }
 }
 

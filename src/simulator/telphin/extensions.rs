@@ -10,11 +10,12 @@ use super::rest::Request;
 /// `GET /user/`.
 pub(super) fn user(pbx: &Pbx, _request: &Request) -> Reply {
     let state = pbx.state();
+    let access = if state.conditions.forbidden.is_empty() { "all" } else { "call_api" };
     Reply::json(
         200,
         &json!({
             "id": 1, "login": state.directory.login, "client_id": state.directory.client_id, "extension_id": null,
-            "extension_group_id": null, "admin": true, "access": "all", "timezone": "Europe/Moscow", "dealer_id": null,
+            "extension_group_id": null, "admin": true, "access": access, "timezone": "Europe/Moscow", "dealer_id": null,
         }),
     )
 }

@@ -16,6 +16,7 @@
 //! everything that takes time (calls, deliveries) is a task that ends with [`Simulator::stop`]. It is strict: a field, a parameter, a
 //! slash or a header that the page does not allow is refused with an error of section 9.3.
 
+mod agents;
 mod callback;
 mod calls;
 pub mod cli;
@@ -26,7 +27,9 @@ mod directory;
 mod engine;
 mod event;
 mod extensions;
+mod history;
 mod interactive;
+mod ivr;
 mod leg;
 mod live;
 mod oauth;
@@ -52,8 +55,9 @@ use tokio_util::sync::CancellationToken;
 pub use calls::{Behaviour, CallError, CallReport, Incoming, LiveCall, Outgoing, Rang};
 pub use conditions::Conditions;
 pub use deliver::{Delivery, Fate, Outcome, disturb, fate};
-pub use directory::{Directory, Extension, ExtensionType, Ivr, Method, Queue, Rule};
+pub use directory::{Directory, Extension, ExtensionType, Ivr, Method, PlacedRule, Queue, Rule};
 pub use event::{CallStatus, Event, EventType, Flow, Scheduled, Spelling};
+pub use history::record;
 pub use interactive::{Asked, Verb, parse as parse_reply};
 pub use leg::{Call, Desk, Ids, Leg};
 pub use oauth::{AppType, OauthApp};
@@ -131,6 +135,27 @@ impl Simulator {
     /// `http://127.0.0.1:PORT`, without a slash at the end; the API is under `/api/ver1.0`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// A queue agent logs in or out at his phone (short number); his subscribers have been told when this returns. False: he is none, or it
+    /// is no change, of which the PBX tells nobody.
+    pub async fn agent_login(&self, phone: &str, available: bool) -> bool {
+        agents::set(&self.pbx, phone, available, "phone").await
+    }
+
+    /// Subscribes a URL to the logins and logouts of all queue agents, by POST.
+    pub fn subscribe_agents(&self, url: &str) {
+        self.pbx.state().subscribe_agents(url);
+    }
+
+    /// Nobody is told of queue agents any more.
+    pub fn unsubscribe_agents(&self) {
+        self.pbx.state().agent_subscriptions.clear();
+    }
+
+    /// Short numbers of the queue agents whom queues ring.
+    pub fn available_agents(&self) -> Vec<String> {
+        self.pbx.state().available_agents()
     }
 
     /// Ends all calls where they are, and the server.
@@ -247,6 +272,12 @@ impl Simulator {
     /// Delivers a list of events as [`Simulator::play`] does.
     pub async fn deliver(&self, list: Vec<Scheduled>) {
         deliver::play(&self.pbx, list).await;
+    }
+
+    /// The records of the call history whose calls are over, oldest first, as the API gives them.
+    pub fn history(&self) -> Vec<serde_json::Value> {
+        let state = self.pbx.state();
+        state.history.iter().filter(|c| c.is_over()).map(|c| c.object(state.directory.client_id)).collect()
     }
 
     /// What was sent to subscribers, oldest first.

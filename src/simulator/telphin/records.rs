@@ -177,7 +177,7 @@ fn link(pbx: &Pbx, request: &Request, extension: Option<u64>, uuid: &str) -> Res
 }
 
 /// Mandatory dates, and the end at most the last day of the month after the start.
-fn range(request: &Request) -> Result<(Timestamp, Timestamp), Reply> {
+pub(super) fn range(request: &Request) -> Result<(Timestamp, Timestamp), Reply> {
     let date = |name: &str| {
         let text = request.param(name).ok_or_else(|| Reply::bad_request(format!("{name} is mandatory")))?;
         let date = DateTime::strptime("%Y-%m-%d %H:%M:%S", text);
@@ -198,6 +198,14 @@ fn range(request: &Request) -> Result<(Timestamp, Timestamp), Reply> {
     }
 }
 
+/// A list takes its time.
+pub(super) async fn pause(pbx: &Pbx) {
+    let pause = pbx.conditions().list_ms;
+    if pause > 0 {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
 async fn list(pbx: &Pbx, request: &Request, extension: Option<u64>) -> Result<Reply, Reply> {
     request.only_params(&["start_datetime", "end_datetime", "order", "page", "per_page"])?;
     let (start, end) = range(request)?;
@@ -208,10 +216,7 @@ async fn list(pbx: &Pbx, request: &Request, extension: Option<u64>) -> Result<Re
         Some(_) => return Err(Reply::bad_request("order must be asc or desc")),
     };
     let _turn = Turn::take(pbx)?;
-    let pause = pbx.conditions().list_ms;
-    if pause > 0 {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
+    pause(pbx).await;
     let state = pbx.state();
     let within =
         |r: &&Record| r.ready <= request.now && (start..=end).contains(&r.started) && extension.is_none_or(|id| id == r.extension.id);
@@ -233,10 +238,10 @@ fn remove_range(pbx: &Pbx, request: &Request, extension: Option<u64>) -> Result<
 }
 
 /// The right to make a list: one at a time.
-struct Turn<'a>(&'a Pbx);
+pub(super) struct Turn<'a>(&'a Pbx);
 
 impl Turn<'_> {
-    fn take(pbx: &Pbx) -> Result<Turn<'_>, Reply> {
+    pub(super) fn take(pbx: &Pbx) -> Result<Turn<'_>, Reply> {
         if std::mem::replace(&mut pbx.state().listing, true) {
             let message = "Stats request already exists, concurrent request not allowed";
             return Err(Reply::json(429, &json!({"message": message})));

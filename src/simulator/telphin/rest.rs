@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::reply::Reply;
 use super::state::Served;
-use super::{Pbx, callback, control, extensions, live, oauth, records, subscriptions};
+use super::{Pbx, agents, callback, control, extensions, history, ivr, live, oauth, records, subscriptions};
 use crate::domain::time::Timestamp;
 
 /// One request as data.
@@ -129,6 +129,9 @@ fn gate(pbx: &Pbx, request: &Request) -> Result<(), Reply> {
         return Err(Reply::error(429, "rate_limit_exceeded", "Rate limit exceeded"));
     }
     state.hour.1 += 1;
+    if request.path.split('/').any(|part| state.conditions.forbidden.iter().any(|f| f == part)) {
+        return Err(Reply::error(403, "forbidden", "Access denied"));
+    }
     Ok(())
 }
 
@@ -141,6 +144,8 @@ fn rate_headers(pbx: &Pbx, request: &Request, reply: Reply) -> Reply {
     let (limit, hour) = (state.conditions.hourly_limit, hour_of(request.now));
     let used = if state.hour.0 == hour { state.hour.1 } else { 0 };
     let reset = (hour + 1) * 3_600 - request.now.micros().div_euclid(1_000_000);
+    let date = jiff::Timestamp::from_microsecond(request.now.plus_s(state.conditions.clock_ahead_s).micros()).unwrap_or_default();
+    let reply = reply.header("date", date.strftime("%a, %d %b %Y %H:%M:%S GMT"));
     reply.header("x-ratelimit-limit", limit).header("x-ratelimit-remaining", limit.saturating_sub(used)).header("x-ratelimit-reset", reset)
 }
 
@@ -164,6 +169,8 @@ async fn of_client(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> Option<R
         ("GET", ["extension", id]) => extensions::one(pbx, id.parse().ok()?)?,
         ("GET", ["limit", ""]) => extensions::limits(pbx),
         ("GET", ["current_calls", ""]) => live::list(pbx, None),
+        (_, ["agent", "local", rest @ ..]) => agents::answer(pbx, request, rest).await?,
+        ("GET", ["call_history", rest @ ..]) => history::answer(pbx, request, rest).await?,
         (_, ["record", rest @ ..]) => records::answer(pbx, request, None, rest).await?,
         _ => return None,
     })
@@ -172,6 +179,8 @@ async fn of_client(pbx: &Arc<Pbx>, request: &Request, path: &[&str]) -> Option<R
 async fn of_extension(pbx: &Arc<Pbx>, request: &Request, id: u64, path: &[&str]) -> Option<Reply> {
     Some(match (request.method.as_str(), path) {
         (_, ["event", rest @ ..]) => subscriptions::answer(pbx, request, id, rest)?,
+        (_, ["ivr", rest @ ..]) => ivr::answer(pbx, request, id, rest)?,
+        ("GET", ["agent", ""]) => agents::of_extension(pbx, id),
         ("POST", ["callback", ""]) => callback::post(pbx, request, id),
         ("GET", ["current_calls", ""]) => live::list(pbx, Some(id)),
         ("DELETE", ["current_calls", api_id]) => live::hang_up(pbx, id, api_id)?,

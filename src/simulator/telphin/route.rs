@@ -71,9 +71,9 @@ impl Run {
         let mut variables: BTreeMap<String, String> = BTreeMap::new();
         let mut place = (rules.entry_context, "start".to_owned());
         let (mut step, mut jumps) = (0, 0);
-        while let Some(rule) = rules.rules.get(&place).and_then(|r| r.get(step)) {
+        while let Some(placed) = rules.rules.get(&place).and_then(|r| r.get(step)) {
             step += 1;
-            let to = match rule {
+            let to = match &placed.rule {
                 Rule::CallInteractive { url, method } => {
                     let caller = self.pbx.state().directory.by_number(&self.call.from).cloned();
                     let asked = ask(&self.pbx, &self.call, ivr, caller.as_ref(), url, *method).await;
@@ -101,6 +101,19 @@ impl Run {
                     }
                     None
                 }
+                Rule::SetVariable { name, value } => {
+                    variables.insert(name.clone(), value.clone());
+                    None
+                }
+                Rule::Jump { context, option } => {
+                    jumps += 1;
+                    if jumps > JUMPS {
+                        return Dialled::NotTaken;
+                    }
+                    (place, step) = ((*context, option.clone()), 0);
+                    None
+                }
+                Rule::Other(_) => None,
                 Rule::Hangup => return Dialled::Gone,
             };
             if let Some(to) = to {
@@ -161,7 +174,8 @@ impl Run {
     /// The free phones to ring in this round: all of them, or the next one in turn.
     fn choose(&self, queue: &Queue, turn: &mut usize) -> Vec<Extension> {
         let state = self.pbx.state();
-        let free = |number: &String| state.directory.by_number(number).filter(|e| !state.is_occupied(e.id)).cloned();
+        let free =
+            |number: &String| state.directory.by_number(number).filter(|e| !state.is_occupied(e.id) && state.takes_queue_calls(e)).cloned();
         if queue.ring_all {
             return queue.phones.iter().filter_map(free).collect();
         }

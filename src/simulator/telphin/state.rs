@@ -1,6 +1,6 @@
 //! What the PBX knows at a moment. Everything is behind one lock that nobody holds across an await.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use super::calls::{Behaviour, CallReport, LiveLeg};
 use super::conditions::Conditions;
 use super::deliver::Delivery;
 use super::directory::{Directory, Method};
+use super::history::PastCall;
 use super::leg::Ids;
 use super::records::Record;
 use crate::domain::time::Timestamp;
@@ -61,6 +62,11 @@ pub(super) struct State {
     /// How often somebody removed all subscriptions of an extension, foreign ones too.
     pub delete_all_calls: u64,
 
+    /// Queue agents who are logged out, by id.
+    pub logged_out: BTreeSet<u64>,
+    /// Subscriptions of queue agents: their `extension_id` is the agent's id.
+    pub agent_subscriptions: BTreeMap<u64, Subscription>,
+
     /// What phones and outside parties do, by short or outside number.
     pub behaviours: BTreeMap<String, Behaviour>,
     /// Ringing and talking legs, by `SubCallID`.
@@ -71,7 +77,9 @@ pub(super) struct State {
     pub records: VecDeque<Record>,
     /// Storage link → recording and end of its life.
     pub links: BTreeMap<String, (String, Timestamp)>,
-    /// A list of records is being made.
+    /// What was written down of each call, told or not.
+    pub history: VecDeque<PastCall>,
+    /// A list of records or calls is being made.
     pub listing: bool,
 
     pub deliveries: VecDeque<Delivery>,
@@ -93,11 +101,14 @@ impl State {
             subscriptions: BTreeMap::new(),
             last_subscription: 0,
             delete_all_calls: 0,
+            logged_out: BTreeSet::new(),
+            agent_subscriptions: BTreeMap::new(),
             behaviours: BTreeMap::new(),
             legs: BTreeMap::new(),
             rung_while_busy: 0,
             records: VecDeque::new(),
             links: BTreeMap::new(),
+            history: VecDeque::new(),
             listing: false,
             deliveries: VecDeque::new(),
             served: VecDeque::new(),

@@ -33,7 +33,8 @@ async fn an_agent_shows_every_field_of_the_contract() {
         let expected = json!({
             "id": "ann", "name": "Ann Lee", "extension": "101", "phone_number": "+79995550101", "routing_type": 1,
             "manual_status": "AVAILABLE", "manual_reason": null, "next_status": null, "system_status": 1, "state": "available",
-            "since": "2025-12-29T09:20:00.000Z", "call_id": null, "groups": ["sales"], "skills": ["roses"], "crm_user": "42"
+            "since": "2025-12-29T09:20:00.000Z", "reachability": "unknown", "reachability_since": null, "call_id": null,
+            "groups": ["sales"], "skills": ["roses"], "crm_user": "42"
         });
         assert_eq!(ann(house).await, expected);
         let all = house.client().await.every(&shop("/agents"), 1).await;

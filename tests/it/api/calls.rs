@@ -199,17 +199,12 @@ async fn an_explanation_is_there_as_soon_as_the_decision_is_made() {
         play(house, &ANN).await;
         let call = id::call_id(SHOP, "in-ann");
         let decision = Decision {
-            id: id::fresh(START),
-            at: START,
-            call: Some(call.clone()),
-            pbx_call_id: Some("IN-Ann".into()),
-            caller: "+79990001122".into(),
             outcome: Outcome::Agent,
             agents: vec!["ann".into()],
             reason: "ann is the last agent who spoke with the caller".into(),
             candidates: vec![Candidate { agent: "ann".into(), step: "last_agent".into(), eligible: true, reason: "is free".into() }],
             took_us: 180,
-            late: false,
+            ..Decision::begin(SHOP, Some("IN-Ann"), "+79990001122", START)
         };
         let expected = json!([{
             "id": decision.id, "at": "2025-12-29T09:20:00.000Z", "caller": "+79990001122", "outcome": "agent", "agents": ["ann"],

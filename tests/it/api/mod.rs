@@ -8,6 +8,7 @@ mod declared;
 mod openapi;
 mod protocol;
 mod roles;
+mod stats;
 mod tokens;
 
 /// A path of the flower shop's.

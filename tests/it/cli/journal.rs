@@ -59,17 +59,12 @@ impl Shop {
             reason: reason.into(),
         };
         let decision = Decision {
-            id: id::fresh(now),
-            at: now,
-            call: Some(id::call_id(807, CALL)),
-            pbx_call_id: Some(CALL.into()),
-            caller: "+79990001122".into(),
             outcome: Outcome::Agent,
             agents: vec!["bob".into()],
             reason: "bob is the deputy, and is free.".into(),
             candidates: vec![candidate("ann", "owner", false, "is on a call"), candidate("bob", "deputy", true, "is free")],
             took_us: 1_500,
-            late: false,
+            ..Decision::begin(807, Some(CALL), "+79990001122", now)
         };
         let id = decision.id.clone();
         self.runtime.block_on(async {

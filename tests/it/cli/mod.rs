@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod import;
 mod journal;
+mod provision;
 mod serve;
 mod token;
 mod usage;

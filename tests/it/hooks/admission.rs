@@ -21,6 +21,7 @@ async fn what_is_not_there_is_not_there_and_says_nothing(#[values(Sqlite, Postgr
         "/cid/807/event/tlp55522",
         "/cid/807/event/",
         "/cid/807/dial/TLP55522",
+        "/cid/807/history/TLP55522",
         "/cid/807/GetManager/TLP55522",
         "/cid/-807/event/TLP55522",
         "/cid/+807/event/TLP55522",

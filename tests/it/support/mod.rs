@@ -217,6 +217,13 @@ fn admin(server: &str, sql: &str) -> hookflash::store::Result<()> {
     Conn::open(&Url::Postgres(server.to_owned()))?.execute(sql)
 }
 
+/// The sample application's settings for a simulated PBX.
+pub fn at_pbx(app: &mut Application, url: &str) {
+    let telphin = app.telphin.as_mut().expect("a Telphin");
+    telphin["api_url"] = url.into();
+    (telphin["client_id"], telphin["client_secret"]) = ("app".into(), "secret".into());
+}
+
 fn application() -> Application {
     let text = r#"
         id = 807

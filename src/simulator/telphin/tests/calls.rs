@@ -201,8 +201,7 @@ async fn each_verb_does_what_it_says() {
 
     let (b, _server) = asking(xml("<Jump context=\"2\" option=\"start\"/>"), Method::Post).await;
     b.pbx.directory(|d| {
-        let rules = &mut d.ivrs.get_mut("099").unwrap().rules;
-        rules.insert((2, "start".into()), vec![Rule::Transfer { to: "102".into() }]);
+        d.ivrs.get_mut("099").unwrap().set(2, "start", vec![Rule::Transfer { to: "102".into() }]);
     });
     assert_eq!(call(&b, Incoming::new(CALLER, DID)).await.0.answered_by.as_deref(), Some("102"));
     b.pbx.stop().await;

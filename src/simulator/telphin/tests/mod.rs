@@ -1,8 +1,11 @@
 //! The simulator over real HTTP.
 
+mod agents;
 mod callback;
 mod calls;
 mod events;
+mod history;
+mod ivr;
 mod oauth;
 mod records;
 mod rest;

@@ -1,0 +1,2 @@
+DROP TABLE provisioned;
+DROP TABLE pbx_lines;

@@ -1,0 +1,38 @@
+//! What an operator should know, with the mend of each.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::text_enum;
+
+text_enum! {
+    /// How bad it is, from good to worst.
+    pub enum Condition {
+        Ok = "ok",
+        /// It works; something wants looking at.
+        Warning = "warning",
+        /// Something does not work.
+        Failing = "failing",
+    }
+}
+
+/// One thing to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    pub severity: Condition,
+    /// In a word or two.
+    pub what: String,
+    pub detail: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl Finding {
+    pub fn failing(what: impl Into<String>, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
+        Finding { severity: Condition::Failing, what: what.into(), detail: detail.into(), mend: mend.into() }
+    }
+
+    pub fn warning(what: impl Into<String>, detail: impl Into<String>, mend: impl Into<String>) -> Finding {
+        Finding { severity: Condition::Warning, ..Finding::failing(what, detail, mend) }
+    }
+}
