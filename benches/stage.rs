@@ -98,6 +98,7 @@ fn application(site: Site, only_available: bool) -> anyhow::Result<Application> 
             routing_type: 1,
             manual_status: ManualStatus::Available,
             skills: Vec::new(),
+            weight: 1,
             crm_user: None,
         })
         .collect();

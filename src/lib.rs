@@ -1,7 +1,9 @@
 //! Hookflash: the server between a company's telephone system (PBX) and its CRM.
 
+pub mod acd;
 pub mod app;
 pub mod auth;
+pub mod centre;
 pub mod cli;
 pub mod config;
 pub mod crm;

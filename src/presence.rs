@@ -13,8 +13,8 @@ use crate::domain::phone::Party;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::ingest::presence::report;
+use crate::pbx::AgentReport;
 use crate::pbx::telphin::{Settings, api};
-use crate::pbx::{AgentReport, Pbx};
 use crate::roster::{App, Roster};
 use crate::store::{Db, Durability, Result, agents};
 
@@ -47,7 +47,7 @@ impl Presence {
     pub async fn sweep(&self, roster: &Roster) {
         let _one = self.busy.lock().await;
         for app in roster.snapshot().apps.values() {
-            let Pbx::Telphin(settings) = &app.pbx;
+            let Some(settings) = app.pbx.telphin() else { continue };
             let wanted = settings.mirror_status || app.spec.routing.only_reachable;
             if !wanted || settings.client_id.is_empty() {
                 continue;

@@ -31,7 +31,10 @@ pub struct App {
 impl App {
     fn new(spec: Application, pbx: Pbx, key: Option<std::result::Result<SecretString, String>>) -> App {
         let agents = spec.agent.iter().enumerate().map(|(i, a)| (a.id.clone(), i)).collect();
-        let by_extension = spec.agent.iter().enumerate().filter_map(|(i, a)| Some((a.extension.clone()?, i))).collect();
+        let line = |(i, a): (usize, &Agent)| Some((a.line()?.to_owned(), i));
+        let own = |(i, a): (usize, &Agent)| Some((a.extension.clone()?, i));
+        let people = || spec.agent.iter().enumerate();
+        let by_extension = people().filter_map(line).chain(people().filter_map(own)).collect();
         let mut types: HashMap<String, ExtensionType> = spec.extension.iter().map(|e| (e.number.clone(), e.kind)).collect();
         types.extend(spec.agent.iter().filter_map(|a| Some((a.extension.clone()?, ExtensionType::Phone))));
         App { spec, pbx, key, agents, by_extension, types }
@@ -45,6 +48,7 @@ impl App {
         self.agents.get(id).map(|i| &self.spec.agent[*i])
     }
 
+    /// Whose extension, or own phone number, this is.
     pub fn agent_of(&self, extension: &str) -> Option<&Agent> {
         self.by_extension.get(extension).map(|i| &self.spec.agent[*i])
     }
@@ -65,6 +69,7 @@ impl App {
                 code_without_plus: self.pbx.code_without_plus(),
             },
             extension_type: &extension_type,
+            agent_line: &|id| self.agent(id)?.line().map(str::to_owned),
         })
     }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use super::serve::runtime;
 use super::table;
 use super::tools::{Failure, Outcome, Tools};
+use crate::acd;
 use crate::config::Settings;
 use crate::domain::decision::{Decision, Outcome as Decided};
 use crate::domain::time::Timestamp;
@@ -77,8 +78,12 @@ impl Explain {
 fn would_go(tools: &Tools, app: &Arc<App>, number: &str, out: &mut dyn Write) -> Outcome {
     let caller = phone::written(number, app.spec.country.as_deref())
         .ok_or_else(|| Failure::Failed(format!("{number:?} is no number; write it like +79990001122")))?;
-    let request = RoutingRequest { caller, ..RoutingRequest::default() };
-    let answer = runtime()?.block_on(lookup::decide(&tools.db, &tools.clock, app, &request, Mode::DryRun))?;
+    let answer = if app.pbx.asks_again() {
+        runtime()?.block_on(acd::dry_run(&tools.db, &tools.clock, app, &caller, None))?
+    } else {
+        let request = RoutingRequest { caller, ..RoutingRequest::default() };
+        runtime()?.block_on(lookup::decide(&tools.db, &tools.clock, app, &request, Mode::DryRun))?
+    };
     writeln!(out, "application {} ({})", app.id(), app.spec.name)?;
     if let Some(decision) = &answer.decision {
         writeln!(out, "If this number called now:")?;
@@ -147,7 +152,9 @@ fn print_trace(decision: &Decision, app: Option<&App>, out: &mut dyn Write) -> i
     };
     let named: Vec<String> = decision.agents.iter().map(|id| name(id)).collect();
     let answer = match decision.outcome {
+        Decided::Nobody if app.is_some_and(|app| app.pbx.asks_again()) => "nobody was rung".to_owned(),
         Decided::Nobody => "nobody was named, and the PBX went on with its next rule".to_owned(),
+        Decided::List if app.is_some_and(|app| app.pbx.asks_again()) => format!("{} were rung together", named.join(", ")),
         Decided::Agent | Decided::List => format!("{} was named", named.join(", then ")),
     };
     writeln!(

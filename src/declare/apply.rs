@@ -7,9 +7,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::file::{Declared, Mistake};
+use super::file::{self, Mistake};
 use super::{DeclareError, Difference, InItem, attempt, seal, store};
-use crate::domain::spec::Application;
+use crate::domain::declared::Declared;
+use crate::domain::hours::BusinessHours;
+use crate::domain::ivr::{IvrKey, IvrNode, IvrTree};
+use crate::domain::spec::{Agent, Application, Blacklisted, Extension, Group, Number, Queue};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::validate::{self, Problem};
 use crate::secrets::Vault;
@@ -41,7 +44,13 @@ pub struct Change {
 }
 
 /// Applies what [`super::file::read`] has read.
-pub fn apply(db: &Db, vault: &Arc<Vault>, clock: &Clock, declared: Vec<Declared>, options: Options) -> Result<Vec<Change>, ApplyError> {
+pub fn apply(
+    db: &Db,
+    vault: &Arc<Vault>,
+    clock: &Clock,
+    declared: Vec<file::Declared>,
+    options: Options,
+) -> Result<Vec<Change>, ApplyError> {
     let (vault, clock) = (vault.clone(), clock.clone());
     // Looking through a large directory takes its time: not while others wait for the writer.
     let mut stale: HashMap<i64, Vec<(String, String)>> = HashMap::new();
@@ -118,9 +127,10 @@ fn application(
 
 /// Adds to the declared items, which stand first, the stored ones that stay.
 fn keep(new: &mut Application, old: &Application, items: &[Item], prune: bool) {
-    fn add<T: Clone>(new: &mut Vec<T>, old: &[T], id: fn(&T) -> &str, stays: impl Fn(&str) -> bool) {
-        let kept: Vec<T> = old.iter().filter(|o| stays(id(o)) && !new.iter().any(|n| id(n) == id(o))).cloned().collect();
-        new.extend(kept);
+    fn add<T: Declared>(new: &mut Application, old: &Application, stays: impl Fn(&str) -> bool) {
+        let list = T::list_mut(new);
+        let kept: Vec<T> = T::list(old).iter().filter(|o| stays(o.key()) && !list.iter().any(|n| n.key() == o.key())).cloned().collect();
+        list.extend(kept);
     }
     let stays =
         |kind: Kind| move |id: &str| !prune || !items.iter().any(|item| item.kind == kind && item.id == id && item.origin == Origin::Apply);
@@ -130,11 +140,16 @@ fn keep(new: &mut Application, old: &Application, items: &[Item], prune: bool) {
             agent.manual_status = known.manual_status;
         }
     }
-    add(&mut new.agent, &old.agent, |a| &a.id, stays(Kind::Agent));
-    add(&mut new.extension, &old.extension, |e| &e.number, stays(Kind::Extension));
-    add(&mut new.group, &old.group, |g| &g.id, stays(Kind::Group));
-    add(&mut new.queue, &old.queue, |q| &q.id, stays(Kind::Queue));
-    add(&mut new.number, &old.number, |n| &n.number, stays(Kind::Number));
+    add::<Agent>(new, old, stays(Kind::Agent));
+    add::<Extension>(new, old, stays(Kind::Extension));
+    add::<Group>(new, old, stays(Kind::Group));
+    add::<Queue>(new, old, stays(Kind::Queue));
+    add::<Number>(new, old, stays(Kind::Number));
+    add::<BusinessHours>(new, old, stays(Kind::BusinessHours));
+    add::<IvrTree>(new, old, stays(Kind::IvrTree));
+    add::<IvrNode>(new, old, stays(Kind::IvrNode));
+    add::<IvrKey>(new, old, stays(Kind::IvrKey));
+    add::<Blacklisted>(new, old, stays(Kind::Blacklisted));
 }
 
 /// Problems of items that the file does not name are told by their ids, since they have no line.

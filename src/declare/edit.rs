@@ -20,8 +20,8 @@ pub fn put_application(conn: &mut Conn, vault: &Vault, mut new: Application, now
         super::store(conn, None, &new, Origin::Rest, now)?;
         return Ok((new, true));
     };
-    (new.agent, new.extension, new.group) = (old.agent.clone(), old.extension.clone(), old.group.clone());
-    (new.queue, new.number) = (old.queue.clone(), old.number.clone());
+    // Its own settings are new, its lists are the stored ones.
+    new = new.with_lists_of(&old);
     super::store(conn, Some((&old, &items)), &new, Origin::Rest, now)?;
     Ok((new, false))
 }
@@ -74,6 +74,44 @@ pub fn remove<T: Declared>(
         }
         T::unlink(spec, key);
         T::list_mut(spec).remove(place);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// What becomes of a group at a queue: primary (`true`) or backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    Add(bool),
+    Set(bool),
+    Remove,
+}
+
+/// Lets a group serve a queue, or not; each stands in one of the queue's two lists.
+pub fn route_group(conn: &mut Conn, app: i64, queue: &str, group: &str, to: Routing, now: Timestamp) -> Result<(), DeclareError> {
+    let refused = |field: &str, what: &str, id: &str| {
+        DeclareError::Invalid(vec![Problem::new(field, format!("there is no {what} {id:?}; declare it first"))])
+    };
+    write(conn, app, Origin::Rest, now, |spec, _| {
+        if !spec.group.iter().any(|g| g.id == group) {
+            return Err(refused("group_id", "group", group));
+        }
+        let entry = spec.queue.iter_mut().find(|q| q.id == queue).ok_or_else(|| refused("queue_id", "queue", queue))?;
+        let known = entry.primary_groups.iter().chain(&entry.backup_groups).any(|g| g == group);
+        if known && matches!(to, Routing::Add(_)) {
+            return Err(DeclareError::Exists { what: "group routing", id: format!("{queue}.{group}") });
+        }
+        let is_primary = entry.primary_groups.iter().any(|g| g == group);
+        if to == Routing::Set(is_primary) {
+            return Ok(());
+        }
+        entry.primary_groups.retain(|g| g != group);
+        entry.backup_groups.retain(|g| g != group);
+        match to {
+            Routing::Add(true) | Routing::Set(true) => entry.primary_groups.push(group.to_owned()),
+            Routing::Add(false) | Routing::Set(false) => entry.backup_groups.push(group.to_owned()),
+            Routing::Remove => {}
+        }
         Ok(())
     })?;
     Ok(())

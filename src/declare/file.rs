@@ -187,6 +187,11 @@ fn application(mut table: Value, at: &str, problems: &mut Vec<Problem>) -> Optio
         group: list(&mut table, at, "group", problems),
         queue: list(&mut table, at, "queue", problems),
         number: list(&mut table, at, "number", problems),
+        business_hours: list(&mut table, at, "business_hours", problems),
+        ivr_tree: list(&mut table, at, "ivr_tree", problems),
+        ivr_node: list(&mut table, at, "ivr_node", problems),
+        ivr_key: list(&mut table, at, "ivr_key", problems),
+        blacklist: list(&mut table, at, "blacklist", problems),
         contact: list(&mut table, at, "contact", problems),
         ..item(table, at, problems)?
     };

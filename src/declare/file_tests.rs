@@ -141,6 +141,8 @@ fn the_reference_names_every_key() {
         let error = serde_json::from_value::<T>(serde_json::json!({ "?": 0 })).err().map(|e| e.to_string()).unwrap_or_default();
         error.split('`').skip(3).step_by(2).map(str::to_owned).collect()
     }
+    use crate::domain::hours::BusinessHours;
+    use crate::domain::ivr::{IvrKey, IvrNode, IvrTree};
     use crate::domain::spec::*;
     let reference = include_str!("../../docs/DECLARATIONS.md");
     let all = [
@@ -152,6 +154,11 @@ fn the_reference_names_every_key() {
         keys::<Group>(),
         keys::<Queue>(),
         keys::<Number>(),
+        keys::<BusinessHours>(),
+        keys::<IvrTree>(),
+        keys::<IvrNode>(),
+        keys::<IvrKey>(),
+        keys::<Blacklisted>(),
         keys::<Contact>(),
         keys::<crate::pbx::telphin::Settings>(),
     ];

@@ -128,9 +128,9 @@ fn write_difference(
         differences.push(Difference { verb: "removed", what: gone.kind.as_str(), id: gone.id.clone() });
     }
     for agent in &new.agent {
-        let moved = old.and_then(|(old, _)| old.agent.iter().find(|a| a.id == agent.id)).is_none_or(|a| a.extension != agent.extension);
+        let moved = old.and_then(|(old, _)| old.agent.iter().find(|a| a.id == agent.id)).is_none_or(|a| a.line() != agent.line());
         if moved {
-            agents::declare(conn, new.id, agent.extension.as_deref(), &AgentState::new(&agent.id, agent.manual_status, now))?;
+            agents::declare(conn, new.id, agent.line(), &AgentState::new(&agent.id, agent.manual_status, now))?;
         }
     }
     Ok(differences)
@@ -176,6 +176,11 @@ impl<'a> InItem<'a> {
             "group" => &app.group.get(index)?.id,
             "queue" => &app.queue.get(index)?.id,
             "number" => &app.number.get(index)?.number,
+            "business_hours" => &app.business_hours.get(index)?.id,
+            "ivr_tree" => &app.ivr_tree.get(index)?.id,
+            "ivr_node" => &app.ivr_node.get(index)?.id,
+            "ivr_key" => &app.ivr_key.get(index)?.id,
+            "blacklist" => &app.blacklist.get(index)?.number,
             _ => return None,
         };
         Some(InItem { list, index, id: id.clone(), field })

@@ -76,7 +76,8 @@ pub fn shown(app: &Application) -> serde_json::Result<Value> {
 }
 
 /// The lists of an application, which are not part of its own settings.
-pub const LISTS: &[&str] = &["agent", "extension", "group", "queue", "number", "contact"];
+pub const LISTS: &[&str] =
+    &["agent", "extension", "group", "queue", "number", "business_hours", "ivr_tree", "ivr_node", "ivr_key", "blacklist", "contact"];
 
 /// `key`, and the PBX's own: `telphin.client_secret`.
 fn names(pbx: PbxKind) -> Vec<String> {

@@ -14,7 +14,6 @@ use crate::domain::spec::ExtensionType;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::ingest::callback as following;
-use crate::pbx::Pbx;
 use crate::pbx::telphin::api;
 use crate::roster::App;
 use crate::store::callbacks::{self, Callback};
@@ -103,6 +102,9 @@ fn plan(app: &App, click: &Click, now: Timestamp) -> Result<Callback, DialError>
     if dst_num == click.src_num || dst_num == extension {
         return invalid("dst_num", "is the source itself".into());
     }
+    if app.spec.blacklist.iter().any(|b| b.number == dst_num && b.outbound_blocked) {
+        return invalid("dst_num", "is on the blacklist for outgoing calls".into());
+    }
     // Shown on the agent's phone: the number that is being called (Telphin page, requirement 13).
     let shown = |given: &Option<String>| given.clone().or_else(|| (!outside).then(|| dst_num.clone()));
     Ok(Callback {
@@ -174,7 +176,7 @@ fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> Stor
 
 /// Asks the PBX; the PBX's call id when it accepted.
 async fn ask(gateway: &Gateway, app: &App, callback: &Callback) -> Result<Option<String>, GatewayError> {
-    let Pbx::Telphin(settings) = &app.pbx;
+    let settings = app.pbx.telphin().ok_or_else(|| GatewayError::Credentials("this PBX has no API that places calls".into()))?;
     let name = |number: &str| if number.starts_with('+') { number.to_owned() } else { settings.full_name_of(number) };
     let extension_id = gateway.extension_id(app, &callback.extension).await.map_err(|e| match e {
         // The list of extensions is only read: whatever went wrong there, no phone has rung.

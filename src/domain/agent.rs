@@ -138,6 +138,8 @@ pub struct AgentState {
     pub last_offered_at: Timestamp,
     /// When the engagement last changed.
     pub engaged_since: Timestamp,
+    /// Offers that he let ring out, one after the other.
+    pub misses: i32,
     /// What the PBX last said of him as one of its queue agents, and since when.
     pub queue_login: Option<(QueueLogin, Timestamp)>,
     /// What we last told the PBX about that; `None`: nothing, or it did not take it.
@@ -163,6 +165,7 @@ impl AgentState {
             cool_cause: None,
             last_offered_at: Timestamp(0),
             engaged_since: now,
+            misses: 0,
             queue_login: None,
             mirror_to: None,
             mirror_at: Timestamp(0),
@@ -216,6 +219,17 @@ impl AgentState {
             };
             (state, free_since.max(changed))
         }
+    }
+
+    /// The state at `now` and, where a deadline ends it, when and in what.
+    pub fn outlook(&self, now: Timestamp) -> (State, Option<(Timestamp, State)>) {
+        let is = self.at(now).0;
+        let end = match is {
+            State::Reserved => self.live_claim(now).map(|c| c.until),
+            State::WrapUp => Some(self.wrap_until),
+            _ => None,
+        };
+        (is, end.map(|at| (at, self.at(at).0)))
     }
 
     /// The key of the longest-idle order: the earlier of two agents is the one who was neither busy nor offered a call for longer.

@@ -60,6 +60,9 @@ pub struct CallFacts {
     /// An IVR ended, or the history says that the call did.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Stamp>,
+    /// The whole call is over.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Stamp>,
     #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub legs: BTreeMap<String, LegFacts>,
     /// The same of what was read back from the PBX's history, kept apart: [`super::past`] says how the two make one picture.
@@ -158,7 +161,13 @@ impl CallFacts {
             What::Leg(leg) => self.touched |= leg.via_place,
             What::PlaceEnd(end) => self.join_place(end, event.source, stamp),
             What::Touched => self.touched = true,
-            What::Over => Stamp::join(&mut self.closed, stamp),
+            What::Over => {
+                Stamp::join(&mut self.closed, stamp);
+                // What the history knows of the end is weighed when the two are put together.
+                if event.source == Source::Events {
+                    Stamp::join(&mut self.over, stamp);
+                }
+            }
         }
         Ok(())
     }

@@ -153,6 +153,9 @@ fn picture(facts: &CallFacts, over: Option<Stamp>, missed_wait_ms: i64) -> Proje
 }
 
 fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) -> LegView {
+    // The end of the whole call is the end of each leg of which no other is known.
+    let with_call = call.over.filter(|_| leg.ended.is_none()).map(|over| LegFacts { ended: Some(over), ..leg.clone() });
+    let leg = with_call.as_ref().unwrap_or(leg);
     let seen = leg.seen.map(|s| s.at).unwrap_or_default();
     let started_at = leg.begun.map_or(seen, |b| b.at);
     let open = leg.ended.is_none();
@@ -317,7 +320,8 @@ fn call_view(facts: &CallFacts, legs: &[LegView], missed: bool) -> CallView {
     let answered = facts.bridged || legs.iter().any(LegView::was_answered);
     let live = legs.iter().any(|l| l.live);
     // Between two rings of an IVR or a queue no leg is live, and the call is not over.
-    let waiting = facts.touched && !facts.bridged && !answered && facts.closed.is_none() && facts.unbridged.is_none();
+    let waiting =
+        facts.touched && !facts.bridged && !answered && facts.closed.is_none() && facts.unbridged.is_none() && facts.over.is_none();
     let status = if legs.iter().any(|l| l.live && l.answered_at.is_some()) {
         CallStatus::Talking
     } else if live || waiting {
@@ -331,7 +335,12 @@ fn call_view(facts: &CallFacts, legs: &[LegView], missed: bool) -> CallView {
     } else {
         CallStatus::Failed
     };
-    let last = legs.iter().filter_map(|l| l.ended_at).chain(facts.unbridged.iter().map(|u| u.last_at)).chain(facts.closed.map(|c| c.at));
+    let last = legs
+        .iter()
+        .filter_map(|l| l.ended_at)
+        .chain(facts.unbridged.iter().map(|u| u.last_at))
+        .chain(facts.closed.map(|c| c.at))
+        .chain(facts.over.map(|o| o.at));
     CallView {
         pbx_call_id: facts.spelled.as_ref().map(|(_, s)| s.clone()).unwrap_or_default(),
         direction,

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::spec::{Agent, Application, Extension, Group, Number, Queue};
+use super::hours::BusinessHours;
+use super::ivr::{IvrKey, IvrNode, IvrTree};
+use super::spec::{Agent, Application, Blacklisted, Extension, Group, Number, Queue};
 
 /// An entry of one of an application's lists.
 pub trait Declared: Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static {
@@ -26,25 +28,32 @@ pub trait Declared: Clone + PartialEq + Serialize + DeserializeOwned + Send + 's
     fn unlink(_app: &mut Application, _key: &str) {}
 }
 
+/// The names of a list and of the field that names its entries.
+macro_rules! declared {
+    ($what:literal, $key:ident, $list:ident) => {
+        const WHAT: &'static str = $what;
+        const KEY: &'static str = stringify!($key);
+
+        fn list(app: &Application) -> &Vec<Self> {
+            &app.$list
+        }
+
+        fn list_mut(app: &mut Application) -> &mut Vec<Self> {
+            &mut app.$list
+        }
+
+        fn key(&self) -> &str {
+            &self.$key
+        }
+
+        fn set_key(&mut self, key: String) {
+            self.$key = key;
+        }
+    };
+}
+
 impl Declared for Agent {
-    const WHAT: &'static str = "agent";
-    const KEY: &'static str = "id";
-
-    fn list(app: &Application) -> &Vec<Agent> {
-        &app.agent
-    }
-
-    fn list_mut(app: &mut Application) -> &mut Vec<Agent> {
-        &mut app.agent
-    }
-
-    fn key(&self) -> &str {
-        &self.id
-    }
-
-    fn set_key(&mut self, key: String) {
-        self.id = key;
-    }
+    declared!("agent", id, agent);
 
     fn referrers(app: &Application, key: &str) -> Vec<String> {
         app.group.iter().filter(|g| names(&g.agents, key)).map(|g| format!("group {}", g.id)).collect()
@@ -56,24 +65,7 @@ impl Declared for Agent {
 }
 
 impl Declared for Group {
-    const WHAT: &'static str = "group";
-    const KEY: &'static str = "id";
-
-    fn list(app: &Application) -> &Vec<Group> {
-        &app.group
-    }
-
-    fn list_mut(app: &mut Application) -> &mut Vec<Group> {
-        &mut app.group
-    }
-
-    fn key(&self) -> &str {
-        &self.id
-    }
-
-    fn set_key(&mut self, key: String) {
-        self.id = key;
-    }
+    declared!("group", id, group);
 
     fn referrers(app: &Application, key: &str) -> Vec<String> {
         let queues = app.queue.iter().filter(|q| names(&q.primary_groups, key) || names(&q.backup_groups, key));
@@ -90,82 +82,120 @@ impl Declared for Group {
 }
 
 impl Declared for Queue {
-    const WHAT: &'static str = "queue";
-    const KEY: &'static str = "id";
-
-    fn list(app: &Application) -> &Vec<Queue> {
-        &app.queue
-    }
-
-    fn list_mut(app: &mut Application) -> &mut Vec<Queue> {
-        &mut app.queue
-    }
-
-    fn key(&self) -> &str {
-        &self.id
-    }
-
-    fn set_key(&mut self, key: String) {
-        self.id = key;
-    }
+    declared!("queue", id, queue);
 
     fn referrers(app: &Application, key: &str) -> Vec<String> {
-        let numbers = app.number.iter().filter(|n| n.queue.as_deref() == Some(key));
-        numbers.map(|n| format!("number {}", n.number)).chain(step_of(app, "queue", key)).collect()
+        let here = Some(key);
+        let overflow = |q: &&Queue| q.overflows().iter().any(|(_, to)| leads_to(to, key));
+        let numbers = app.number.iter().filter(|n| n.queue.as_deref() == here).map(|n| format!("number {}", n.number));
+        let keys = app.ivr_key.iter().filter(|k| k.queue_id.as_deref() == here).map(|k| format!("ivr_key {}", k.id));
+        let queues = app.queue.iter().filter(|q| q.id != key).filter(overflow).map(|q| format!("queue {}", q.id));
+        numbers.chain(keys).chain(queues).chain(step_of(app, "queue", key)).collect()
     }
 
     fn unlink(app: &mut Application, key: &str) {
         for number in app.number.iter_mut().filter(|n| n.queue.as_deref() == Some(key)) {
             number.queue = None;
         }
+        app.ivr_key.retain(|k| k.queue_id.as_deref() != Some(key));
+        for queue in &mut app.queue {
+            let Queue { overflow_full, overflow_timeout, overflow_closed, overflow_no_staff, .. } = queue;
+            for to in [overflow_full, overflow_timeout, overflow_closed, overflow_no_staff] {
+                if leads_to(to, key) {
+                    *to = None;
+                }
+            }
+        }
         remove_step(app, "queue", key);
     }
 }
 
 impl Declared for Number {
-    const WHAT: &'static str = "number";
-    const KEY: &'static str = "number";
-
-    fn list(app: &Application) -> &Vec<Number> {
-        &app.number
-    }
-
-    fn list_mut(app: &mut Application) -> &mut Vec<Number> {
-        &mut app.number
-    }
-
-    fn key(&self) -> &str {
-        &self.number
-    }
-
-    fn set_key(&mut self, key: String) {
-        self.number = key;
-    }
+    declared!("number", number, number);
 }
 
 impl Declared for Extension {
-    const WHAT: &'static str = "extension";
-    const KEY: &'static str = "number";
+    declared!("extension", number, extension);
+}
 
-    fn list(app: &Application) -> &Vec<Extension> {
-        &app.extension
+impl Declared for Blacklisted {
+    declared!("blacklist", number, blacklist);
+}
+
+impl Declared for BusinessHours {
+    declared!("business_hours", id, business_hours);
+
+    fn referrers(app: &Application, key: &str) -> Vec<String> {
+        app.queue.iter().filter(|q| q.business_hours_id.as_deref() == Some(key)).map(|q| format!("queue {}", q.id)).collect()
     }
 
-    fn list_mut(app: &mut Application) -> &mut Vec<Extension> {
-        &mut app.extension
+    /// A queue without its hours is always open.
+    fn unlink(app: &mut Application, key: &str) {
+        for queue in app.queue.iter_mut().filter(|q| q.business_hours_id.as_deref() == Some(key)) {
+            (queue.business_hours_id, queue.schedule) = (None, 1);
+        }
+    }
+}
+
+impl Declared for IvrTree {
+    declared!("ivr_tree", id, ivr_tree);
+
+    fn referrers(app: &Application, key: &str) -> Vec<String> {
+        let numbers = app.number.iter().filter(|n| n.ivr_menu.as_deref() == Some(key)).map(|n| format!("number {}", n.number));
+        numbers.chain(app.ivr_node.iter().filter(|n| n.tree == key).map(|n| format!("ivr_node {}", n.id))).collect()
     }
 
-    fn key(&self) -> &str {
-        &self.number
+    /// Its nodes go with it; a number that led to it leads to its queue.
+    fn unlink(app: &mut Application, key: &str) {
+        for number in app.number.iter_mut().filter(|n| n.ivr_menu.as_deref() == Some(key)) {
+            (number.ivr_menu, number.enable_ivr) = (None, false);
+        }
+        let nodes: Vec<String> = app.ivr_node.iter().filter(|n| n.tree == key).map(|n| n.id.clone()).collect();
+        app.ivr_node.retain(|n| n.tree != key);
+        for node in nodes {
+            IvrNode::unlink(app, &node);
+        }
+    }
+}
+
+impl Declared for IvrNode {
+    declared!("ivr_node", id, ivr_node);
+
+    fn referrers(app: &Application, key: &str) -> Vec<String> {
+        let trees = app.ivr_tree.iter().filter(|t| t.root_node.as_deref() == Some(key)).map(|t| format!("ivr_tree {}", t.id));
+        let tree = app.ivr_node.iter().find(|n| n.id == key).map(|n| n.tree.as_str());
+        let only = !app.ivr_node.iter().any(|n| n.id != key && Some(n.tree.as_str()) == tree);
+        let menus = app.number.iter().filter(|n| only && n.enable_ivr && n.ivr_menu.as_deref() == tree && tree.is_some());
+        let trees = trees.chain(menus.map(|n| format!("number {}", n.number)));
+        let touches = |k: &&IvrKey| k.node == key || k.next_node.as_deref() == Some(key);
+        trees.chain(app.ivr_key.iter().filter(touches).map(|k| format!("ivr_key {}", k.id))).collect()
     }
 
-    fn set_key(&mut self, key: String) {
-        self.number = key;
+    /// Its keys go with it, and those that led to it.
+    fn unlink(app: &mut Application, key: &str) {
+        for tree in app.ivr_tree.iter_mut().filter(|t| t.root_node.as_deref() == Some(key)) {
+            tree.root_node = None;
+        }
+        app.ivr_key.retain(|k| k.node != key && k.next_node.as_deref() != Some(key));
+        // A tree without a node is no menu.
+        let empty: Vec<String> =
+            app.ivr_tree.iter().filter(|t| !app.ivr_node.iter().any(|n| n.tree == t.id && n.id != key)).map(|t| t.id.clone()).collect();
+        for number in app.number.iter_mut().filter(|n| n.enable_ivr && n.ivr_menu.as_ref().is_some_and(|t| empty.contains(t))) {
+            number.enable_ivr = false;
+        }
     }
+}
+
+impl Declared for IvrKey {
+    declared!("ivr_key", id, ivr_key);
 }
 
 fn names(list: &[String], key: &str) -> bool {
     list.iter().any(|id| id == key)
+}
+
+fn leads_to(target: &Option<String>, queue: &str) -> bool {
+    target.as_deref().and_then(|t| t.strip_prefix("queue:")) == Some(queue)
 }
 
 fn step_of(app: &Application, kind: &str, key: &str) -> Option<String> {
@@ -190,8 +220,22 @@ mod tests {
             "routing": {"responsible": ["owner", "group:sales", {"to": "queue:main", "wait_s": 10}]},
             "agent": [{"id": "ann", "name": "Ann Lee"}, {"id": "bob", "name": "Bob Ray"}],
             "group": [{"id": "sales", "name": "Sales", "agents": ["ann"]}],
-            "queue": [{"id": "main", "name": "Main", "primary_groups": ["sales"], "backup_groups": ["sales"]}],
-            "number": [{"number": "+74955550100", "queue": "main"}],
+            "queue": [
+                {"id": "main", "name": "Main", "primary_groups": ["sales"], "backup_groups": ["sales"], "schedule": 2, "business_hours_id": "day"},
+                {"id": "late", "name": "Late", "overflow_full": "queue:main"},
+            ],
+            "number": [
+                {"number": "+74955550100", "queue": "main"},
+                {"number": "+74955550200", "enable_ivr": true, "ivr_menu": "menu", "queue": "late"},
+            ],
+            "business_hours": [{"id": "day", "name": "Day", "weekly": [{"day": 1, "from": "09:00", "to": "18:00"}]}],
+            "ivr_tree": [{"id": "menu", "tree_name": "Menu", "root_node": "hello"}],
+            "ivr_node": [{"id": "hello", "tree": "menu", "node_name": "Hello", "node_play_mode": "talk", "node_play_content": "Press 1"}],
+            "ivr_key": [
+                {"id": "one", "node": "hello", "node_key": "1", "action": 2, "queue_id": "main"},
+                {"id": "two", "node": "hello", "node_key": "2", "action": 4, "next_node": "hello"},
+            ],
+            "blacklist": [{"number": "+79990000666"}],
         }))
         .expect("the shop")
     }
@@ -212,7 +256,12 @@ mod tests {
         check::<Agent>("ann", &["group sales"]);
         check::<Agent>("bob", &[]);
         check::<Group>("sales", &["queue main", "the step group:sales of routing.responsible"]);
-        check::<Queue>("main", &["number +74955550100", "the step queue:main of routing.responsible"]);
+        check::<Queue>("main", &["number +74955550100", "ivr_key one", "queue late", "the step queue:main of routing.responsible"]);
+        check::<BusinessHours>("day", &["queue main"]);
+        check::<IvrTree>("menu", &["number +74955550200", "ivr_node hello"]);
+        check::<IvrNode>("hello", &["ivr_tree menu", "number +74955550200", "ivr_key one", "ivr_key two"]);
+        check::<IvrKey>("one", &[]);
+        check::<Blacklisted>("+79990000666", &[]);
         check::<Number>("+74955550100", &[]);
         check::<Extension>("099", &[]);
     }

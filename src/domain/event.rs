@@ -38,7 +38,7 @@ pub enum What {
     PlaceEnd(PlaceEnd),
     /// An IVR or a queue had a part in the call; nothing more is known.
     Touched,
-    /// The whole call is over.
+    /// The whole call is over, and with it every leg that it still has.
     Over,
 }
 

@@ -57,6 +57,7 @@ pub fn together(events: &CallFacts, past: &CallFacts) -> Together {
         bridged: events.bridged || (past.bridged && events.unbridged.is_none()),
         unbridged: lost(events.unbridged.as_ref(), past.unbridged.as_ref()),
         closed: latest(events.closed, past.closed),
+        over: events.over,
         legs,
         past: None,
     };

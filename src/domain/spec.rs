@@ -8,6 +8,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::agent::{CoolDown, ManualStatus};
+use super::hours::BusinessHours;
+use super::ivr::{IvrKey, IvrNode, IvrTree};
+pub use super::queue::{Blacklisted, Number, Queue, Strategy};
 use crate::text_enum;
 
 text_enum! {
@@ -26,14 +29,6 @@ text_enum! {
         Ivr = "ivr",
         Queue = "queue",
         Fax = "fax",
-    }
-}
-
-text_enum! {
-    /// How a queue chooses among free agents.
-    pub enum Strategy {
-        LongestIdle = "longest_idle",
-        TopDown = "top_down",
     }
 }
 
@@ -92,10 +87,47 @@ pub struct Application {
     pub number: Vec<Number>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(ignore)]
+    pub business_hours: Vec<BusinessHours>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub ivr_tree: Vec<IvrTree>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub ivr_node: Vec<IvrNode>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub ivr_key: Vec<IvrKey>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub blacklist: Vec<Blacklisted>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
     pub contact: Vec<Contact>,
 }
 
 impl Application {
+    /// Its own settings with the lists of another.
+    pub fn with_lists_of(self, other: &Application) -> Application {
+        Application {
+            id: self.id,
+            name: self.name,
+            pbx: self.pbx,
+            login: self.login,
+            country: self.country,
+            timezone: self.timezone,
+            key: self.key,
+            allow_ips: self.allow_ips,
+            allowed_origins: self.allowed_origins,
+            telphin: self.telphin,
+            exotel: self.exotel,
+            stringee: self.stringee,
+            asterisk: self.asterisk,
+            routing: self.routing,
+            crm: self.crm,
+            ..other.clone()
+        }
+    }
+
     /// Its own settings alone: the lists empty.
     pub fn without_lists(&self) -> Application {
         Application {
@@ -104,6 +136,11 @@ impl Application {
             group: Vec::new(),
             queue: Vec::new(),
             number: Vec::new(),
+            business_hours: Vec::new(),
+            ivr_tree: Vec::new(),
+            ivr_node: Vec::new(),
+            ivr_key: Vec::new(),
+            blacklist: Vec::new(),
             contact: Vec::new(),
             ..self.clone()
         }
@@ -131,6 +168,9 @@ pub struct Routing {
     /// How far back the last agent who spoke with a caller is looked for, days.
     pub last_agent_days: i64,
     pub cool_down_s: CoolDowns,
+    /// After so many offers in a row that an agent let ring out, `no_answer_status` is set for him; 0: never.
+    pub no_answer_limit: i32,
+    pub no_answer_status: ManualStatus,
     /// How long a lookup may take, milliseconds; absent: the server's `routing.deadline_ms`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<i64>,
@@ -146,6 +186,8 @@ impl Default for Routing {
             wrap_up_s: 0,
             last_agent_days: 30,
             cool_down_s: CoolDowns::default(),
+            no_answer_limit: 0,
+            no_answer_status: ManualStatus::NotAvailable,
             deadline_ms: None,
         }
     }
@@ -171,6 +213,14 @@ impl StepDecl {
         match self {
             StepDecl::Plain(to) => to,
             StepDecl::Waiting(step) => &step.to,
+        }
+    }
+
+    /// Seconds that a call which can wait stays at this step.
+    pub fn wait_s(&self) -> i64 {
+        match self {
+            StepDecl::Plain(_) => 0,
+            StepDecl::Waiting(step) => step.wait_s,
         }
     }
 }
@@ -238,9 +288,19 @@ pub struct Agent {
     pub manual_status: ManualStatus,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
+    /// His share of the calls where a queue chooses by `weighted_random`, 1 to 100.
+    #[serde(default = "one")]
+    pub weight: i32,
     /// The user's id in the CRM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crm_user: Option<String>,
+}
+
+impl Agent {
+    /// What is rung for him: his extension, or his own phone number.
+    pub fn line(&self) -> Option<&str> {
+        if self.routing_type == 2 { self.phone_number.as_deref() } else { self.extension.as_deref() }
+    }
 }
 
 fn one() -> i32 {
@@ -269,50 +329,6 @@ pub struct Group {
     pub name: String,
     #[serde(default)]
     pub agents: Vec<String>,
-}
-
-/// `[[application.queue]]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Queue {
-    #[serde(default)]
-    pub id: String,
-    pub name: String,
-    #[serde(default = "longest_idle")]
-    pub strategy: Strategy,
-    /// Seconds that one agent is rung.
-    #[serde(default = "fifteen")]
-    pub wait_agent_answer_timeout: i64,
-    /// Seconds of wrap-up after a call.
-    #[serde(default = "ten")]
-    pub wrap_up_time_limit: i64,
-    #[serde(default)]
-    pub primary_groups: Vec<String>,
-    #[serde(default)]
-    pub backup_groups: Vec<String>,
-}
-
-fn longest_idle() -> Strategy {
-    Strategy::LongestIdle
-}
-
-fn fifteen() -> i64 {
-    15
-}
-
-fn ten() -> i64 {
-    10
-}
-
-/// `[[application.number]]`: a public number of the application.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Number {
-    pub number: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
 }
 
 /// `[[application.contact]]`: an entry of the built-in directory.

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::phone;
 use super::spec::{Application, Contact, ExtensionType};
 
+#[path = "validate_entrance.rs"]
+mod entrance;
+
 /// One thing that is wrong, and where: `agent[2].extension`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -101,6 +104,7 @@ fn settings(app: &Application, problems: &mut Vec<Problem>) {
     let r = &app.routing;
     range("routing.wrap_up_s", r.wrap_up_s, 0, 3_600, problems);
     range("routing.last_agent_days", r.last_agent_days, 0, 3_650, problems);
+    range("routing.no_answer_limit", r.no_answer_limit.into(), 0, 100, problems);
     range("routing.deadline_ms", r.deadline_ms.unwrap_or(1_000), 50, 10_000, problems);
     for (name, s) in [
         ("no_answer", r.cool_down_s.no_answer),
@@ -139,6 +143,8 @@ fn agents(app: &Application, problems: &mut Vec<Problem>) {
         if agent.routing_type != 1 && agent.routing_type != 2 {
             problems.push(Problem::new(at("routing_type"), "must be 1 (app or SIP phone) or 2 (own phone number)"));
         }
+        range(&at("weight"), agent.weight.into(), 1, 100, problems);
+        entrance::skills(&at("skills"), &agent.skills, problems);
         match &agent.phone_number {
             Some(number) if !phone::is_e164(number) => {
                 problems.push(Problem::new(at("phone_number"), format!("{number:?} is not a number of the form +79990001122")))
@@ -176,23 +182,12 @@ fn groups_queues_numbers(app: &Application, problems: &mut Vec<Problem>) {
         identifier(&format!("group[{i}].id"), &group.id, problems);
         known(&format!("group[{i}].agents"), "agent", &group.agents, &agents, problems);
     }
+    let queues: BTreeSet<&str> = app.queue.iter().map(|q| q.id.as_str()).collect();
     for (i, queue) in app.queue.iter().enumerate() {
-        let at = |field: &str| format!("queue[{i}].{field}");
-        identifier(&at("id"), &queue.id, problems);
-        known(&at("primary_groups"), "group", &queue.primary_groups, &groups, problems);
-        known(&at("backup_groups"), "group", &queue.backup_groups, &groups, problems);
-        range(&at("wait_agent_answer_timeout"), queue.wait_agent_answer_timeout, 3, 120, problems);
-        range(&at("wrap_up_time_limit"), queue.wrap_up_time_limit, 0, 3_600, problems);
+        let problems_of = entrance::queue(app, queue, &groups, &queues);
+        problems.extend(problems_of.into_iter().map(|p| Problem::new(format!("queue[{i}].{}", p.path), p.reason)));
     }
-    for (i, number) in app.number.iter().enumerate() {
-        if !phone::is_e164(&number.number) {
-            problems
-                .push(Problem::new(format!("number[{i}].number"), format!("{:?} is not a number of the form +79990001122", number.number)));
-        }
-        if let Some(queue) = number.queue.as_ref().filter(|q| !app.queue.iter().any(|d| d.id == **q)) {
-            problems.push(Problem::new(format!("number[{i}].queue"), format!("there is no queue {queue:?}; declare it first")));
-        }
-    }
+    entrance::application(app, &queues, problems);
 }
 
 fn steps(app: &Application, problems: &mut Vec<Problem>) {
@@ -204,8 +199,11 @@ fn steps(app: &Application, problems: &mut Vec<Problem>) {
             Some(("group", id)) => Some(format!("there is no group {id:?}; declare it first")),
             Some(("queue", id)) if app.queue.iter().any(|q| q.id == id) => None,
             Some(("queue", id)) => Some(format!("there is no queue {id:?}; declare it first")),
-            _ => Some(format!("{:?} is no step; use owner, deputy, last_agent, group:ID or queue:ID", step.to())),
+            Some(("number", number)) if phone::is_e164(number) => None,
+            Some(("number", number)) => Some(format!("{number:?} is not a number of the form +79990001122")),
+            _ => Some(format!("{:?} is no step; use owner, deputy, last_agent, group:ID, queue:ID or number:+…", step.to())),
         };
+        range(&format!("{path}.wait_s"), step.wait_s(), 0, 3_600, problems);
         problems.extend(reason.map(|r| Problem::new(path, r)));
     }
 }

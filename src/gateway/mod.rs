@@ -19,7 +19,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::time::{Clock, Timestamp};
 use crate::net::{Http, NetError, Request, Response, Streaming};
-use crate::pbx::Pbx;
 use crate::pbx::telphin::api;
 use crate::roster::App;
 use crate::secrets::Vault;
@@ -201,7 +200,7 @@ impl Gateway {
         if let Some(id) = lock(&self.extensions).get(&key) {
             return Ok(*id);
         }
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or_else(no_api)?;
         for page in 1..=100 {
             let reply = self.send(app, api::extensions(settings, page)).await?;
             let found: Vec<api::Extension> =
@@ -221,6 +220,11 @@ impl Gateway {
         }
         Err(GatewayError::Refused { status: 404, words: format!("the PBX has no phone {extension}") })
     }
+}
+
+/// A PBX that is asked nothing over HTTP.
+fn no_api() -> GatewayError {
+    GatewayError::Credentials("this PBX has no API that is asked".into())
 }
 
 fn bearing(request: &Request, token: &SecretString) -> Request {

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Gateway, GatewayError, lock, words};
+use super::{Gateway, GatewayError, lock, no_api, words};
 use crate::domain::time::Timestamp;
 use crate::net::NetError;
-use crate::pbx::Pbx;
 use crate::pbx::telphin::{self, api};
 use crate::roster::{self, App};
 use crate::store::lines::News;
@@ -38,7 +37,7 @@ impl Gateway {
 
     /// Asks for a token, whether there is one or not; with its life in seconds.
     pub async fn new_token(&self, app: &App) -> Result<(SecretString, i64), GatewayError> {
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or_else(no_api)?;
         let (id, secret) = self.credentials(app, settings)?;
         let request = api::token(settings, id.expose_secret(), secret.expose_secret());
         // A request for a token does nothing at the PBX: what is unclear about it is not reached.

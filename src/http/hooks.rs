@@ -19,11 +19,13 @@ use subtle::ConstantTimeEq;
 
 use super::payload::{Fault, Received, receive};
 use super::peer::client_address;
+use crate::acd;
 use crate::app::Hookflash;
 use crate::domain::decision::Decision;
 use crate::domain::validate;
 use crate::ingest::{self, Accepted};
 use crate::lookup::{self, Mode};
+use crate::pbx::action::Action;
 use crate::pbx::{HookKind, Raw, RoutingRequest, Unreadable};
 use crate::roster::App;
 use crate::telemetry::{mask, metric, millis};
@@ -182,7 +184,13 @@ impl Hook<'_> {
         let (server, app) = (self.server.clone(), self.app.clone());
         let claim_s = server.settings.routing.claim().as_secs() as i64;
         let request = asked.clone();
-        let mut work = Box::pin(async move { lookup::decide(&server.db, &server.clock, &app, &request, Mode::Live { claim_s }).await });
+        let mut work = Box::pin(async move {
+            if app.pbx.asks_again() {
+                acd::ask(&server.db, &server.clock, &app, &request).await
+            } else {
+                lookup::decide(&server.db, &server.clock, &app, &request, Mode::Live { claim_s }).await
+            }
+        });
         match tokio::time::timeout(self.time_left(), &mut work).await {
             Ok(Ok(answer)) => {
                 self.say(&asked, answer.extension.as_deref(), &answer.decision_id, answer.decision.as_ref());
@@ -192,7 +200,8 @@ impl Hook<'_> {
                     self.count_forgotten(kept);
                 }
                 self.learn(&asked);
-                self.reply(answer.extension.as_deref(), &answer.decision_id)
+                let action = answer.action.unwrap_or(Action::Name(answer.extension));
+                self.reply(&asked, &action, &answer.decision_id)
             }
             Ok(Err(error)) => {
                 tracing::error!(path = self.path, app = self.app.id(), %error, "a lookup failed; the safe reply was given");
@@ -203,8 +212,8 @@ impl Hook<'_> {
                 actix_web::rt::spawn(async move {
                     // The answer is gone; whoever it would have named must not be kept for it.
                     if let Ok(answer) = work.await
-                        && let (Some((agent, call)), Some(_)) = (answer.claim, answer.decision)
-                        && let Err(error) = lookup::withdraw(&server.db, &server.clock, app, agent, call).await
+                        && let (Some((_, call)), Some(_)) = (answer.claim, answer.decision)
+                        && let Err(error) = lookup::withdraw(&server.db, &server.clock, app, call).await
                     {
                         tracing::warn!(app, %error, "a claim of a late answer ends by its time");
                     }
@@ -228,7 +237,7 @@ impl Hook<'_> {
         };
         let fallback = Some(self.app.spec.routing.fallback.as_str()).filter(|f| !f.is_empty());
         self.say(asked, fallback, &decision.id, Some(&decision));
-        let response = self.reply(fallback, &decision.id);
+        let response = self.reply(asked, &Action::Name(fallback.map(str::to_owned)), &decision.id);
         let kept = self.server.db.decide_later(decision, self.app.id());
         self.count_forgotten(kept);
         response
@@ -241,8 +250,8 @@ impl Hook<'_> {
         }
     }
 
-    fn reply(&self, extension: Option<&str>, decision: &str) -> HttpResponse {
-        let reply = self.app.pbx.routing_reply(extension);
+    fn reply(&self, asked: &RoutingRequest, action: &Action, decision: &str) -> HttpResponse {
+        let reply = self.app.pbx.routing_reply(action, asked);
         HttpResponse::Ok().content_type(reply.content_type).insert_header(("x-hookflash-decision", decision)).body(reply.body)
     }
 

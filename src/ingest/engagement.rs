@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::fold::Change;
-use crate::domain::agent::{AgentState, OfferState};
+use crate::domain::agent::{AgentState, ManualStatus, OfferState};
 use crate::domain::call_log::LegView;
 use crate::domain::event::{Direction, EndStatus, Phase, Source, What};
 use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::offers::{self, Offer};
-use crate::store::{Conn, Result, agents, live};
+use crate::store::{Conn, Result, agents, live, routed, times};
 
 /// What has to be done about one agent.
 #[derive(Default)]
@@ -44,13 +44,18 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
     }
     for (agent, work) in work {
         if let Some(mut state) = agents::lock(conn, app.id(), &agent)? {
-            let extension = app.agent(&agent).and_then(|a| a.extension.as_deref());
+            let before = state.outlook(now);
+            let extension = app.agent(&agent).and_then(|a| a.line());
             let counts = match extension {
                 Some(extension) if work.recount => Some(live::count(conn, app.id(), extension)?),
                 _ => None,
             };
-            settle(&mut state, app, change.call, &work, counts, now);
+            let wrap_s = if work.talked_until.is_some() { wrap_up_s(conn, app, change.call)? } else { 0 };
+            settle(&mut state, app, change.call, &work, counts, wrap_s, now);
             agents::save(conn, app.id(), extension, &state)?;
+            if state.outlook(now) != before {
+                times::record(conn, app.id(), &state, now, times::PHONE)?;
+            }
         }
     }
     Ok(())
@@ -65,27 +70,56 @@ fn ended_after_talk(change: &Change<'_>, leg: &LegView) -> bool {
     !leg.is_missed_row() && !leg.live && leg.occupies && leg.was_answered() && !ended_before && seen
 }
 
-fn settle(state: &mut AgentState, app: &App, call: &str, work: &Work, counts: Option<(i32, i32)>, now: Timestamp) {
+fn settle(state: &mut AgentState, app: &App, call: &str, work: &Work, counts: Option<(i32, i32)>, wrap_s: i64, now: Timestamp) {
     let before = (state.ringing, state.talking, state.claim.is_some());
     if let Some((ringing, talking)) = counts {
         (state.ringing, state.talking) = (ringing, talking);
     }
     if let Some(end) = work.talked_until {
-        state.wrap_until = state.wrap_until.max(end.plus_s(app.spec.routing.wrap_up_s));
+        state.wrap_until = state.wrap_until.max(end.plus_s(wrap_s));
+    }
+    if state.talking > 0 {
+        state.misses = 0;
     }
     if let Some(how) = work.released {
-        if state.claim.as_ref().is_some_and(|c| c.call == call) {
-            state.claim = None;
-        }
-        if let Some(cause) = how.cool_down() {
-            let until = now.plus_s(app.spec.routing.cool_down_s.seconds(cause));
-            if until > state.cool_until {
-                (state.cool_until, state.cool_cause) = (until, Some(cause));
-            }
-        }
+        offer_ended(state, app, call, how, now);
     }
     if before != (state.ringing, state.talking, state.claim.is_some()) {
         state.engaged_since = now;
+    }
+    settle_next(state, now);
+}
+
+/// Seconds of wrap-up after a call: those of the queue that it came from, else the application's.
+pub fn wrap_up_s(conn: &mut Conn, app: &App, call: &str) -> Result<i64> {
+    let from = if app.pbx.asks_again() { routed::get(conn, app.id(), call)? } else { None };
+    let queue = from.and_then(|row| row.queue).and_then(|id| app.spec.queue.iter().find(|q| q.id == id));
+    Ok(queue.map_or(app.spec.routing.wrap_up_s, |q| q.wrap_up_s()))
+}
+
+/// The claim of a call that is over goes, and what the agent let fail leaves him alone for a while. One who lets too many ring out in a row
+/// is taken off duty.
+pub fn offer_ended(state: &mut AgentState, app: &App, call: &str, how: OfferState, now: Timestamp) {
+    let rules = &app.spec.routing;
+    if state.claim.as_ref().is_some_and(|c| c.call == call) {
+        state.claim = None;
+        state.engaged_since = now;
+    }
+    if let Some(cause) = how.cool_down() {
+        let until = now.plus_s(rules.cool_down_s.seconds(cause));
+        if until > state.cool_until {
+            (state.cool_until, state.cool_cause) = (until, Some(cause));
+        }
+    }
+    match how {
+        OfferState::Accepted => state.misses = 0,
+        OfferState::NoAnswer => state.misses += 1,
+        _ => {}
+    }
+    if rules.no_answer_limit > 0 && state.misses >= rules.no_answer_limit && state.manual_status == ManualStatus::Available {
+        tracing::warn!(app = app.id(), agent = state.agent, status = %rules.no_answer_status, "an agent let too many calls ring out");
+        (state.manual_status, state.manual_reason) = (rules.no_answer_status, Some("no answer".into()));
+        (state.status_since, state.misses) = (now, 0);
     }
     settle_next(state, now);
 }
@@ -139,7 +173,11 @@ fn move_of(offer: &Offer, change: &Change<'_>) -> Option<Move> {
         None => change.events.iter().find_map(|event| match &event.what {
             What::PlaceEnd(place) if !place.queue || place.bridged == Some(false) => end(OfferState::Canceled),
             What::Over => end(OfferState::Canceled),
-            What::Leg(leg) if event.source == Source::Events && leg.phase == Phase::Begin && leg.direction.value == Direction::In => {
+            What::Leg(leg)
+                if event.source == Source::Events
+                    && matches!(leg.phase, Phase::Begin | Phase::Answer)
+                    && leg.direction.value == Direction::In =>
+            {
                 end(OfferState::Rescinded)
             }
             _ => None,

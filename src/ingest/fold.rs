@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{callback, engagement};
+use super::{callback, engagement, queue};
 use crate::domain::call::CallFacts;
 use crate::domain::call_log::{LegView, Projection, project};
 use crate::domain::event::{CallEvent, What};
@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::calls::{self, LegRow, Stored};
 use crate::store::live::{self, LiveLeg};
-use crate::store::{Conn, Result, StoreError};
+use crate::store::{Conn, Result, StoreError, offers};
 
 /// A leg that rings is asked about after this long, and taken for lost.
 pub const RING_CHECK_S: i64 = 120;
@@ -46,6 +46,10 @@ pub fn together(
 ) -> Result<bool> {
     let Some(first) = events.first() else { return Ok(false) };
     let call = id::call_id(app.id(), &first.call);
+    if app.pbx.asks_again() {
+        // Questions about the call move its row too: one after the other, and always in this order of locks.
+        offers::lock_call(conn, &call)?;
+    }
     let stored = match calls::lock(conn, app.id(), &call)? {
         Some(stored) => Some(stored),
         None => {
@@ -69,6 +73,7 @@ pub fn together(
     write_legs(conn, app, &change)?;
     let extensions = write_live(conn, app, &change)?;
     engagement::follow(conn, app, &change, &extensions, now)?;
+    queue::follow(conn, app, &change, now)?;
     for extension in legs_on(events) {
         callback::follow(conn, app, &change, extension, now)?;
     }

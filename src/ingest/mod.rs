@@ -9,6 +9,7 @@ pub mod engagement;
 pub mod fold;
 pub mod history;
 pub mod presence;
+pub mod queue;
 pub mod replay;
 
 use std::sync::Arc;

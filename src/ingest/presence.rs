@@ -10,7 +10,7 @@ use crate::domain::phone::Party;
 use crate::domain::time::Timestamp;
 use crate::pbx::AgentReport;
 use crate::roster::App;
-use crate::store::{Conn, Result, agents};
+use crate::store::{Conn, Result, agents, times};
 
 /// So long after we told the PBX, a report of the opposite is taken for a late one.
 const ECHO_S: i64 = 10;
@@ -27,7 +27,8 @@ pub fn report(conn: &mut Conn, app: &App, report: &AgentReport, now: Timestamp) 
     if !follow(&mut state, report.login, app.pbx.mirrors_status(), now) {
         return Ok(false);
     }
-    agents::save(conn, app.id(), agent.extension.as_deref(), &state)?;
+    agents::save(conn, app.id(), agent.line(), &state)?;
+    times::record(conn, app.id(), &state, now, times::PHONE)?;
     Ok(true)
 }
 

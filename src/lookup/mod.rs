@@ -16,6 +16,7 @@ use crate::domain::decision::{Candidate, Decision, Outcome};
 use crate::domain::phone::Party;
 use crate::domain::time::{Clock, Timestamp};
 use crate::pbx::RoutingRequest;
+use crate::pbx::action::Action;
 use crate::roster::App;
 use crate::routing::{self, Call, Known, Step};
 use crate::store::offers::{self, Offer};
@@ -38,6 +39,8 @@ pub enum Mode {
 pub struct Answer {
     /// The extension to name; `None`: nobody.
     pub extension: Option<String>,
+    /// What else the PBX is told to do; `None`: to name the extension, or nobody.
+    pub action: Option<Action>,
     /// The decision's id: of this one, or of the one whose claim still lives.
     pub decision_id: String,
     /// The new decision; `None` when an earlier one was repeated.
@@ -70,7 +73,7 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
         let picture = picture(db, clock, app, decision.call.as_deref(), number).await?;
         if let Some(offer) = picture.standing {
             let claim = Some((offer.agent, offer.call_id));
-            return Ok(Answer { extension: Some(offer.extension), decision_id: offer.id, decision: None, claim });
+            return Ok(Answer { extension: Some(offer.extension), action: None, decision_id: offer.id, decision: None, claim });
         }
         decision.candidates = picture.candidates;
         let claims = app.spec.routing.only_available;
@@ -81,7 +84,7 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
                     Claimed::New(agent) => Some(agent),
                     Claimed::Standing(offer) => {
                         let claim = Some((offer.agent, offer.call_id));
-                        return Ok(Answer { extension: Some(offer.extension), decision_id: offer.id, decision: None, claim });
+                        return Ok(Answer { extension: Some(offer.extension), action: None, decision_id: offer.id, decision: None, claim });
                     }
                     Claimed::Lost => continue,
                 }
@@ -102,7 +105,7 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
 
 fn finish(mut decision: Decision, extension: Option<String>, claim: Option<(String, String)>, started: Instant) -> Answer {
     decision.took_us = started.elapsed().as_micros() as i64;
-    Answer { extension, decision_id: decision.id.clone(), decision: Some(decision), claim }
+    Answer { extension, action: None, decision_id: decision.id.clone(), decision: Some(decision), claim }
 }
 
 async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, number: &str) -> Result<Picture> {
@@ -213,13 +216,13 @@ async fn claim(db: &Db, clock: &Clock, app: &Arc<App>, name: &str, decision: &st
 }
 
 /// Takes back the claim of an answer that came too late to be given.
-pub async fn withdraw(db: &Db, clock: &Clock, app: i64, agent: String, call: String) -> Result<()> {
+pub async fn withdraw(db: &Db, clock: &Clock, app: i64, call: String) -> Result<()> {
     let clock = clock.clone();
     db.write(Durability::Process, move |conn| {
         let now = clock.now();
-        for offer in offers::of_call(conn, app, &call)?.iter().filter(|o| o.agent == agent && o.state() == OfferState::Pending) {
+        for offer in offers::of_call(conn, app, &call)?.iter().filter(|o| o.state() == OfferState::Pending) {
             if offers::set_state(conn, offer, OfferState::Rescinded, Some(now))? {
-                agents::release(conn, app, &agent, &call, now)?;
+                agents::release(conn, app, &offer.agent, &call, now)?;
             }
         }
         Ok(())

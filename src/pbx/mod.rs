@@ -3,9 +3,12 @@
 //! Nothing here does IO. The core asks [`Pbx`] and sends, stores and answers itself, so every vendor is testable from recorded bytes.
 //! Each adapter is a folder with the same files: `mod` (settings), `webhook` (parse and reply), `api` (requests to the PBX).
 
+pub mod action;
+pub mod asterisk;
 pub mod setup;
 pub mod telphin;
 
+use self::action::{Action, Report};
 use crate::domain::agent::QueueLogin;
 use crate::domain::event::CallEvent;
 use crate::domain::phone::{Numbering, Party};
@@ -40,6 +43,8 @@ pub enum HookKind {
 pub struct Context<'a> {
     pub numbering: Numbering<'a>,
     pub extension_type: &'a dyn Fn(&str) -> Option<ExtensionType>,
+    /// What rings for an agent.
+    pub agent_line: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// What a routing hook asks.
@@ -52,6 +57,10 @@ pub struct RoutingRequest {
     pub did: Option<String>,
     /// The extension that asks (short form), for PBXs whose IVR asks.
     pub asking_extension: Option<String>,
+    /// The number that was dialled, as written.
+    pub dialled: Option<String>,
+    /// What the PBX says of the answer before, where it asks again.
+    pub report: Report,
 }
 
 /// What an event hook was told.
@@ -89,6 +98,7 @@ pub struct Unreadable(pub String);
 #[derive(Clone, Debug)]
 pub enum Pbx {
     Telphin(telphin::Settings),
+    Asterisk(asterisk::Settings),
 }
 
 impl Pbx {
@@ -99,7 +109,8 @@ impl Pbx {
     pub fn from_application(app: &Application) -> Result<Pbx, Vec<Problem>> {
         match app.pbx {
             PbxKind::Telphin => telphin::Settings::read(app.telphin.as_ref()).map(Pbx::Telphin),
-            other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin"))]),
+            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(Pbx::Asterisk),
+            other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin or asterisk"))]),
         }
     }
 
@@ -111,9 +122,31 @@ impl Pbx {
         }
     }
 
+    /// Telphin's settings, for what is asked of its API; `None`: this PBX has none that we ask.
+    pub fn telphin(&self) -> Option<&telphin::Settings> {
+        match self {
+            Pbx::Telphin(s) => Some(s),
+            Pbx::Asterisk(_) => None,
+        }
+    }
+
+    /// The PBX asks again and again what to do with a call, so a call can wait.
+    pub fn asks_again(&self) -> bool {
+        matches!(self, Pbx::Asterisk(_))
+    }
+
+    /// Seconds after which a call that waits asks again.
+    pub fn poll_s(&self) -> i64 {
+        match self {
+            Pbx::Telphin(_) => 1,
+            Pbx::Asterisk(s) => s.poll_s,
+        }
+    }
+
     pub fn hook(&self, name: &str) -> Option<HookKind> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::hook(name),
+            Pbx::Asterisk(_) => asterisk::webhook::hook(name),
         }
     }
 
@@ -121,6 +154,7 @@ impl Pbx {
     pub fn who(&self) -> Option<Request> {
         match self {
             Pbx::Telphin(s) => Some(telphin::api::user(s)),
+            Pbx::Asterisk(_) => None,
         }
     }
 
@@ -128,18 +162,21 @@ impl Pbx {
     pub fn survey(&self, hooks: &setup::Hooks) -> Option<Box<dyn setup::Survey>> {
         match self {
             Pbx::Telphin(s) => Some(Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() })),
+            Pbx::Asterisk(_) => None,
         }
     }
 
     pub fn prefix(&self) -> Option<&str> {
         match self {
             Pbx::Telphin(s) => Some(s.client_prefix.as_str()).filter(|p| !p.is_empty()),
+            Pbx::Asterisk(_) => None,
         }
     }
 
     pub fn code_without_plus(&self) -> bool {
         match self {
             Pbx::Telphin(_) => true,
+            Pbx::Asterisk(_) => false,
         }
     }
 
@@ -147,6 +184,7 @@ impl Pbx {
     pub fn mirrors_status(&self) -> bool {
         match self {
             Pbx::Telphin(s) => s.mirror_status,
+            Pbx::Asterisk(_) => false,
         }
     }
 
@@ -154,6 +192,7 @@ impl Pbx {
     pub fn missed_wait_ms(&self) -> i64 {
         match self {
             Pbx::Telphin(s) => s.missed_wait_ms,
+            Pbx::Asterisk(s) => s.missed_wait_ms,
         }
     }
 
@@ -164,13 +203,16 @@ impl Pbx {
     pub fn routing_request(&self, raw: Raw<'_>, context: &Context<'_>) -> Result<RoutingRequest, Unreadable> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::routing_request(raw, context),
+            Pbx::Asterisk(_) => asterisk::webhook::routing_request(raw, context),
         }
     }
 
-    /// The answer that names an extension, or nobody.
-    pub fn routing_reply(&self, extension: Option<&str>) -> Reply {
-        match self {
-            Pbx::Telphin(s) => telphin::webhook::reply(s, extension),
+    /// The answer in the PBX's words. Telphin takes [`Action::Name`] alone.
+    pub fn routing_reply(&self, action: &Action, asked: &RoutingRequest) -> Reply {
+        match (self, action) {
+            (Pbx::Telphin(s), Action::Name(extension)) => telphin::webhook::reply(s, extension.as_deref()),
+            (Pbx::Telphin(s), _) => telphin::webhook::reply(s, None),
+            (Pbx::Asterisk(s), action) => asterisk::reply::reply(s, action, asked),
         }
     }
 
@@ -179,6 +221,7 @@ impl Pbx {
     pub fn events(&self, raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::events(raw, context),
+            Pbx::Asterisk(_) => asterisk::webhook::events(raw, context),
         }
     }
 }

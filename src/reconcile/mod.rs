@@ -23,7 +23,6 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::ingest::history::{self, Repair, Told};
 use crate::net::Response;
-use crate::pbx::Pbx;
 use crate::pbx::telphin::{self, api};
 use crate::roster::App;
 use crate::store::{Db, Durability, StoreError, reconciliations};
@@ -153,7 +152,7 @@ impl Reconciler {
         report: &mut Report,
         listener: &mut dyn Listener,
     ) -> Result<(), Stopped> {
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or_else(|| Stopped::Pbx("this PBX has no call history that can be read".into()))?;
         let whole = asked.to.since(asked.from).max(1) as f64;
         for (from, to) in periods(asked.from, asked.to) {
             for page in 1.. {

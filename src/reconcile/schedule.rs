@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Asked, OVERLAP_S, Reconciler, Report, Stopped};
 use crate::domain::time::Timestamp;
-use crate::pbx::Pbx;
 use crate::roster::{App, Roster};
 use crate::store::{Result, journal, reconciliations};
 
@@ -73,7 +72,7 @@ impl Schedule {
 
 /// How often an application's history is read; `None`: not by itself, or there is nobody to ask.
 fn interval_s(app: &App) -> Option<i64> {
-    let Pbx::Telphin(settings) = &app.pbx;
+    let settings = app.pbx.telphin()?;
     (settings.reconcile_s > 0 && !settings.client_id.is_empty()).then_some(settings.reconcile_s)
 }
 

@@ -16,7 +16,6 @@ use futures_util::{Stream, StreamExt};
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::net::{NetError, Request, Streaming};
-use crate::pbx::Pbx;
 use crate::pbx::telphin::{Settings, api};
 use crate::roster::App;
 use crate::store::calls::LegRow;
@@ -105,7 +104,7 @@ impl Recordings {
 
     /// The audio from wherever it is; `None`: nowhere, or not yet.
     async fn fetch(&self, app: &App, record: &str, asked: Option<Asked>) -> Result<Option<Streaming>, RecordError> {
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or(RecordError::NotFound)?;
         if let Some(link) = self.storage_link(app, settings, record).await? {
             let mut request = Request::get(link).header("accept-encoding", "identity");
             if let Some(asked) = asked {
@@ -138,7 +137,7 @@ impl Recordings {
 
     /// Deletes one recording at the PBX; one that the PBX no longer has counts as deleted.
     pub async fn delete(&self, app: &App, record: &str) -> Result<(), RecordError> {
-        let Pbx::Telphin(settings) = &app.pbx;
+        let settings = app.pbx.telphin().ok_or(RecordError::NotFound)?;
         let known = {
             let (id, name) = (app.id(), record.to_owned());
             self.db.read(move |conn| Ok(records::leg_of(conn, id, &name)?.is_some() && !records::is_deleted(conn, id, &name)?)).await?

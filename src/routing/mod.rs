@@ -1,7 +1,11 @@
 //! Who can take a call: pure rules over agents' states. No clock, no store, no chance.
 //!
 //! [`step`] turns one step of an application's responsible chain into a list of agents; [`evaluate`] looks at the list and says of each
-//! agent whether he can take the call, with the first reason that fails.
+//! agent whether he can take the call, with the first reason that fails. That is for PBXs that ask once. [`choose`] does both for calls that
+//! wait: levels, strategies, who was tried. [`entrance`] says where a caller begins, and where the keys of an IVR lead.
+
+pub mod choose;
+pub mod entrance;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,6 +88,11 @@ pub struct Call<'a> {
 
 /// The first reason for which an agent cannot take the call; `None`: he can.
 pub fn refusal(agent: &Agent, state: &AgentState, call: &Call<'_>) -> Option<Refusal> {
+    refusal_on(agent, state, call, agent.extension.is_some())
+}
+
+/// [`refusal`] where it was seen already whether the PBX has something to ring for him.
+pub fn refusal_on(agent: &Agent, state: &AgentState, call: &Call<'_>, reachable: bool) -> Option<Refusal> {
     let now = call.now;
     if state.talking > 0 {
         Some(Refusal::OnCall)
@@ -101,7 +110,7 @@ pub fn refusal(agent: &Agent, state: &AgentState, call: &Call<'_>) -> Option<Ref
         Some(Refusal::Tried)
     } else if state.cool_until > now {
         Some(Refusal::CoolingDown(state.cool_cause))
-    } else if agent.extension.is_none() {
+    } else if !reachable {
         Some(Refusal::NoExtension)
     } else if agent.phone_number.as_deref() == Some(call.caller) {
         Some(Refusal::IsTheCaller)

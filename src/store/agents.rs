@@ -4,8 +4,8 @@ use diesel::prelude::*;
 
 use super::prepared::{kept, update};
 use super::schema::agent_states;
-use super::{Conn, Result, live};
-use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin};
+use super::{Conn, Result, live, times};
+use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin, State};
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
@@ -29,6 +29,7 @@ struct Row {
     cool_cause: Option<String>,
     last_offered_at: i64,
     engaged_since: i64,
+    misses: i32,
     queue_login: Option<String>,
     queue_login_since: i64,
     mirror_to: Option<String>,
@@ -55,6 +56,7 @@ impl Row {
             cool_cause: s.cool_cause.map(|c| c.as_str().into()),
             last_offered_at: s.last_offered_at.0,
             engaged_since: s.engaged_since.0,
+            misses: s.misses,
             queue_login: s.queue_login.map(|(login, _)| login.as_str().into()),
             queue_login_since: s.queue_login.map_or(0, |(_, since)| since.0),
             mirror_to: s.mirror_to.map(|login| login.as_str().into()),
@@ -79,6 +81,7 @@ impl Row {
             cool_cause: self.cool_cause.as_deref().and_then(CoolDown::parse),
             last_offered_at: Timestamp(self.last_offered_at),
             engaged_since: Timestamp(self.engaged_since),
+            misses: self.misses,
             queue_login: login(&self.queue_login).map(|login| (login, Timestamp(self.queue_login_since))),
             mirror_to: login(&self.mirror_to),
             mirror_at: Timestamp(self.mirror_at),
@@ -143,6 +146,7 @@ pub fn declare(conn: &mut Conn, application: i64, extension: Option<&str>, fresh
             let state = AgentState { ringing, talking, ..fresh.clone() };
             let row = Row::from_state(application, extension, &state);
             on_backend!(conn, |c| diesel::insert_into(agent_states::table).values(&row).on_conflict_do_nothing().execute(c))?;
+            times::record(conn, application, &state, state.status_since, times::ROUTER)?;
             state
         }
     };
@@ -168,7 +172,12 @@ pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
         .and(a::wrap_until.le(now.0))
         .and(a::cool_until.le(now.0));
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0));
-    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, free, claim)).execute(c))? > 0)
+    let won = on_backend!(conn, |c| kept!(update(agent_states::table, free, claim)).execute(c))? > 0;
+    if won {
+        let outlook = (State::Reserved, Some((until, State::Available)));
+        times::put(conn, application, agent, now, outlook, None, times::ROUTER)?;
+    }
+    Ok(won)
 }
 
 /// Claims an agent for a call that he places himself: his manual status and wrap-up do not matter, another call does.
@@ -177,7 +186,8 @@ pub fn reserve_source(conn: &mut Conn, application: i64, agent: &str, call: &str
     let idle =
         a::application.eq(application).and(a::agent.eq(agent)).and(a::ringing.eq(0)).and(a::talking.eq(0)).and(a::claim_until.le(now.0));
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::engaged_since.eq(now.0));
-    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, idle, claim)).execute(c))? > 0)
+    let won = on_backend!(conn, |c| kept!(update(agent_states::table, idle, claim)).execute(c))? > 0;
+    changed(conn, application, agent, now, won)
 }
 
 /// Ends a claim of `call` on an agent, if it is still that call's.
@@ -185,7 +195,16 @@ pub fn release(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
     use agent_states::dsl as a;
     let claimed = a::application.eq(application).and(a::agent.eq(agent)).and(a::claim_call.eq(call));
     let none = (a::claim_call.eq(None::<String>), a::claim_until.eq(0), a::engaged_since.eq(now.0));
-    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, claimed, none)).execute(c))? > 0)
+    let ended = on_backend!(conn, |c| kept!(update(agent_states::table, claimed, none)).execute(c))? > 0;
+    changed(conn, application, agent, now, ended)
+}
+
+/// Records what an agent is now, when something has changed; passes that on.
+fn changed(conn: &mut Conn, application: i64, agent: &str, now: Timestamp, is_changed: bool) -> Result<bool> {
+    if is_changed && let Some(state) = get(conn, application, agent)? {
+        times::record(conn, application, &state, now, times::ROUTER)?;
+    }
+    Ok(is_changed)
 }
 
 /// Agents whose queued next status waits for a time that has come.
@@ -212,5 +231,5 @@ pub fn apply_next(conn: &mut Conn, application: i64, state: &AgentState, now: Ti
         a::status_since.eq(now.0),
     ))
     .execute(c))?;
-    Ok(n > 0)
+    changed(conn, application, &state.agent, now, n > 0)
 }

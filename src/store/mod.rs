@@ -24,10 +24,12 @@ pub mod provisioned;
 pub mod reconciliations;
 pub mod records;
 pub mod roster;
+pub mod routed;
 pub mod schema;
 mod sqlite;
 pub mod stats;
 mod syncer;
+pub mod times;
 pub mod tokens;
 mod writer;
 

@@ -5,7 +5,8 @@ use diesel::upsert::excluded;
 
 use super::schema::{applications, calls, contacts, declared, revision};
 use super::{Conn, Result, StoreError, from_json, to_json};
-use crate::domain::spec::{Agent, Application, Extension, Group, Number, Queue};
+use crate::domain::declared::Declared;
+use crate::domain::spec::Application;
 use crate::on_backend;
 use crate::text_enum;
 
@@ -28,6 +29,11 @@ text_enum! {
         Group = "group",
         Queue = "queue",
         Number = "number",
+        BusinessHours = "business_hours",
+        IvrTree = "ivr_tree",
+        IvrNode = "ivr_node",
+        IvrKey = "ivr_key",
+        Blacklisted = "blacklist",
     }
 }
 
@@ -98,11 +104,16 @@ pub fn items(conn: &mut Conn, application: i64) -> Result<Vec<Item>> {
 pub fn fill(app: &mut Application, items: &[Item]) -> Result<()> {
     for item in items {
         match item.kind {
-            Kind::Agent => app.agent.push(from_json::<Agent>(&item.body)?),
-            Kind::Extension => app.extension.push(from_json::<Extension>(&item.body)?),
-            Kind::Group => app.group.push(from_json::<Group>(&item.body)?),
-            Kind::Queue => app.queue.push(from_json::<Queue>(&item.body)?),
-            Kind::Number => app.number.push(from_json::<Number>(&item.body)?),
+            Kind::Agent => app.agent.push(from_json(&item.body)?),
+            Kind::Extension => app.extension.push(from_json(&item.body)?),
+            Kind::Group => app.group.push(from_json(&item.body)?),
+            Kind::Queue => app.queue.push(from_json(&item.body)?),
+            Kind::Number => app.number.push(from_json(&item.body)?),
+            Kind::BusinessHours => app.business_hours.push(from_json(&item.body)?),
+            Kind::IvrTree => app.ivr_tree.push(from_json(&item.body)?),
+            Kind::IvrNode => app.ivr_node.push(from_json(&item.body)?),
+            Kind::IvrKey => app.ivr_key.push(from_json(&item.body)?),
+            Kind::Blacklisted => app.blacklist.push(from_json(&item.body)?),
         }
     }
     Ok(())
@@ -110,25 +121,23 @@ pub fn fill(app: &mut Application, items: &[Item]) -> Result<()> {
 
 /// The rows of an application's lists.
 pub fn items_of(app: &Application, origin: Origin) -> Result<Vec<Item>> {
-    fn item<T: serde::Serialize>(kind: Kind, id: &str, value: &T, origin: Origin) -> Result<Item> {
-        Ok(Item { kind, id: id.to_owned(), body: to_json(value)?, origin })
+    fn add<T: Declared>(items: &mut Vec<Item>, kind: Kind, list: &[T], origin: Origin) -> Result<()> {
+        for value in list {
+            items.push(Item { kind, id: value.key().to_owned(), body: to_json(value)?, origin });
+        }
+        Ok(())
     }
     let mut items = Vec::new();
-    for a in &app.agent {
-        items.push(item(Kind::Agent, &a.id, a, origin)?);
-    }
-    for e in &app.extension {
-        items.push(item(Kind::Extension, &e.number, e, origin)?);
-    }
-    for g in &app.group {
-        items.push(item(Kind::Group, &g.id, g, origin)?);
-    }
-    for q in &app.queue {
-        items.push(item(Kind::Queue, &q.id, q, origin)?);
-    }
-    for n in &app.number {
-        items.push(item(Kind::Number, &n.number, n, origin)?);
-    }
+    add(&mut items, Kind::Agent, &app.agent, origin)?;
+    add(&mut items, Kind::Extension, &app.extension, origin)?;
+    add(&mut items, Kind::Group, &app.group, origin)?;
+    add(&mut items, Kind::Queue, &app.queue, origin)?;
+    add(&mut items, Kind::Number, &app.number, origin)?;
+    add(&mut items, Kind::BusinessHours, &app.business_hours, origin)?;
+    add(&mut items, Kind::IvrTree, &app.ivr_tree, origin)?;
+    add(&mut items, Kind::IvrNode, &app.ivr_node, origin)?;
+    add(&mut items, Kind::IvrKey, &app.ivr_key, origin)?;
+    add(&mut items, Kind::Blacklisted, &app.blacklist, origin)?;
     Ok(items)
 }
 
@@ -194,6 +203,9 @@ const BELONGINGS: &[(&str, &str)] = &[
     ("record_plays", "id"),
     ("records_deleted", "record_id"),
     ("agent_states", "agent"),
+    ("agent_times", "agent, at"),
+    ("queue_entries", "call_id, entry"),
+    ("routed_calls", "call_id"),
     ("provisioned", "part"),
     ("pbx_lines", "application"),
     ("declared", "kind, id"),

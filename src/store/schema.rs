@@ -152,6 +152,7 @@ diesel::table! {
         cool_cause -> Nullable<Text>,
         last_offered_at -> BigInt,
         engaged_since -> BigInt,
+        misses -> Integer,
         queue_login -> Nullable<Text>,
         queue_login_since -> BigInt,
         mirror_to -> Nullable<Text>,
@@ -282,6 +283,55 @@ diesel::table! {
         application -> BigInt,
         part -> Text,
         body -> Text,
+    }
+}
+
+diesel::table! {
+    routed_calls (application, call_id) {
+        application -> BigInt,
+        call_id -> Text,
+        pbx_call_id -> Text,
+        caller -> Text,
+        did -> Nullable<Text>,
+        place -> Text,
+        queue -> Nullable<Text>,
+        entry -> Integer,
+        entered_at -> BigInt,
+        joined_at -> BigInt,
+        rank_at -> BigInt,
+        silent_at -> BigInt,
+        waiting -> Bool,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    queue_entries (application, call_id, entry) {
+        application -> BigInt,
+        call_id -> Text,
+        entry -> Integer,
+        queue -> Text,
+        number -> Text,
+        did -> Nullable<Text>,
+        joined_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        outcome -> Nullable<Text>,
+        agent -> Nullable<Text>,
+        answered_at -> Nullable<BigInt>,
+        talk_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    agent_times (application, agent, at) {
+        application -> BigInt,
+        agent -> Text,
+        at -> BigInt,
+        state -> Text,
+        reason -> Nullable<Text>,
+        by_whom -> Text,
+        then_at -> Nullable<BigInt>,
+        then_state -> Nullable<Text>,
     }
 }
 

@@ -10,11 +10,10 @@ use metrics::counter;
 use crate::app::Hookflash;
 use crate::domain::time::Timestamp;
 use crate::ingest::engagement;
-use crate::pbx::Pbx;
 use crate::pbx::telphin::api;
 use crate::roster::App;
 use crate::store::live::{self, LiveLeg};
-use crate::store::{Conn, Durability, Result, agents};
+use crate::store::{Conn, Durability, Result, agents, times};
 use crate::telemetry::metric;
 
 const AT_ONCE: i64 = 100;
@@ -66,12 +65,13 @@ fn recount(conn: &mut Conn, app: &App, extension: &str, now: Timestamp) -> Resul
     (state.ringing, state.talking) = live::count(conn, app.id(), extension)?;
     state.engaged_since = now;
     engagement::settle_next(&mut state, now);
-    agents::save(conn, app.id(), Some(extension), &state)
+    agents::save(conn, app.id(), Some(extension), &state)?;
+    times::record(conn, app.id(), &state, now, times::ROUTER)
 }
 
 /// Whether the PBX knows of a call on the extension; `None` when it cannot be asked.
 async fn is_up(server: &Hookflash, app: &App, leg: &LiveLeg) -> Option<bool> {
-    let Pbx::Telphin(settings) = &app.pbx;
+    let settings = app.pbx.telphin()?;
     let id = server.gateway.extension_id(app, &leg.extension).await.ok()?;
     let reply = server.gateway.send(app, api::current_calls(settings, id)).await.ok()?;
     let calls: Vec<serde_json::Value> = reply.json().ok()?;

@@ -11,6 +11,7 @@ mod offers;
 mod presence;
 mod retention;
 mod statuses;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,7 @@ pub async fn sweep(server: &Arc<Hookflash>) {
     said("end offers", offers::sweep(server).await);
     said("apply queued statuses", statuses::sweep(server).await);
     said("check live legs", legs::sweep(server).await);
+    said("end calls that nobody asks about", waiting::sweep(server).await);
     said("settle callbacks", callbacks::sweep(server).await);
     history::sweep(server);
     presence::sweep(server);

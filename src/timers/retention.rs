@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::app::Hookflash;
 use crate::domain::id;
 use crate::domain::time::Timestamp;
-use crate::store::{Conn, Durability, Result, calls, decisions, facts, journal, offers};
+use crate::store::{Conn, Durability, Result, calls, decisions, facts, journal, offers, routed, times};
 
 /// Rows that one transaction deletes.
 const AT_ONCE: i64 = 500;
@@ -32,9 +32,17 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
         }
         if let Some(limit) = before(keep.calls_days) {
             prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
+            prune(server, move |conn| routed::prune(conn, app, limit, AT_ONCE)).await?;
+            for agent in agents_of(server, app) {
+                prune(server, move |conn| times::prune(conn, app, &agent, limit, AT_ONCE)).await?;
+            }
         }
     }
     Ok(())
+}
+
+fn agents_of(server: &Hookflash, app: i64) -> Vec<String> {
+    server.roster.app(app).map(|a| a.spec.agent.iter().map(|agent| agent.id.clone()).collect()).unwrap_or_default()
 }
 
 fn prune_journal(conn: &mut Conn, app: i64, limit: Timestamp) -> Result<usize> {

@@ -1,8 +1,10 @@
 //! Every integration test in one binary, so that it links once.
 
+mod acd;
 mod api;
 mod architecture;
 mod call_log;
+mod centre;
 mod cli;
 mod clock;
 mod crash;

@@ -9,7 +9,7 @@ use diesel::{RunQueryDsl, sql_query};
 use hookflash::domain::time::Timestamp;
 use hookflash::pbx::Raw;
 use hookflash::store::{Conn, Db, Durability, Options, StoreError};
-use hookflash::store::{agents, callbacks, calls, contacts, decisions, live, log, offers, records};
+use hookflash::store::{agents, callbacks, calls, contacts, decisions, live, log, offers, records, routed, times};
 use rstest::rstest;
 
 use crate::support::Backend::{Postgres, Sqlite};
@@ -141,6 +141,14 @@ async fn hot_statements(house: &House) -> Vec<String> {
         live::due(c, now, 10).unwrap();
         callbacks::open_of(c, 807, "101").unwrap();
         records::leg_of(c, 807, "r").unwrap();
+        routed::get(c, 807, "x").unwrap();
+        routed::waiting(c, 807, "main", now, 100).unwrap();
+        routed::count_waiting(c, 807, "main", now).unwrap();
+        routed::silent(c, now, 100).unwrap();
+        routed::entry(c, 807, "x", 1).unwrap();
+        routed::entries_of(c, 807, "x").unwrap();
+        routed::tallies(c, 807, now).unwrap();
+        times::between(c, 807, "ann", now, now).unwrap();
         log::legs(c, 807, &log::Filter::default(), Some(&(now.0, "a".into(), "b".into())), now, 50).unwrap();
         let month = (now, now.plus_s(30 * 86_400));
         hookflash::store::stats::legs(c, 807, month, now).unwrap();

@@ -97,11 +97,11 @@ fn what(event: &CallEvent, line: &mut Line) -> String {
             }
             .into()
         }
-        What::Over => "over".into(),
         What::Touched => {
             line.extend(client.map(|number| ("number", party(number))));
             "begin".into()
         }
+        What::Over => "over".into(),
     }
 }
 

@@ -1,29 +1,35 @@
 //! Agents: who they are as declared, and what they do now.
 
+use std::collections::BTreeMap;
+
 use actix_web::web::Json as Answer;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::crud;
 use super::view::AgentView;
+use crate::acd;
 use crate::auth::Action;
 use crate::declare::edit;
-use crate::domain::agent::{AgentState, ManualStatus};
+use crate::domain::agent::{AgentState, ManualStatus, State};
+use crate::domain::agent_time::{self, Span};
 use crate::domain::spec::Agent;
 use crate::domain::time::Timestamp;
 use crate::http::body::Json;
 use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
-use crate::http::query::{Force, Items, Page, Query};
+use crate::http::query::{Force, Instant, Items, Page, Query};
 use crate::ingest::engagement::settle_next;
-use crate::store::{agents, live};
+use crate::roster::App;
+use crate::store::{Conn, Result as StoreResult, agents, live, times};
 use crate::text_enum;
 
 pub fn configure(cfg: &mut ServiceConfig) {
-    cfg.service(list).service(create).service(read).service(replace).service(remove).service(set_status).service(end_wrap_up);
+    cfg.service(list).service(create).service(read).service(replace).service(remove);
+    cfg.service(set_status).service(end_wrap_up).service(in_state);
 }
 
 text_enum! {
@@ -103,7 +109,15 @@ async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<A
     if new.reason.as_ref().is_some_and(|r| r.chars().count() > 200) {
         return Err(Failure::field("reason", "is longer than 200 characters"));
     }
-    change(&at, &id.0, move |state, now| choose(state, &new, now)).await?;
+    change(&at, &id.0, move |conn, app, state, now| {
+        choose(state, &new, now);
+        if state.manual_status != ManualStatus::Available {
+            acd::rescind(conn, app, state, now)?;
+            settle_next(state, now);
+        }
+        Ok(())
+    })
+    .await?;
     Ok(Answer(view(&at, id.0).await?))
 }
 
@@ -114,12 +128,74 @@ async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<A
 #[post("/apps/{app}/agents/{id}/wrap-up/done")]
 async fn end_wrap_up(at: AppPath, id: Id) -> Result<Answer<AgentView>, Failure> {
     at.must(Action::SetStatus(&id.0))?;
-    change(&at, &id.0, |state, now| {
+    change(&at, &id.0, |_, _, state, now| {
         state.wrap_until = state.wrap_until.min(now);
         settle_next(state, now);
+        Ok(())
     })
     .await?;
     Ok(Answer(view(&at, id.0).await?))
+}
+
+/// Which time.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Period {
+    /// From this instant: RFC 3339, or a date; a day before `to` without it.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Instant>,
+    /// Until this instant; now without it.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Instant>,
+}
+
+/// An agent's times in state.
+#[derive(Debug, Serialize, ToSchema)]
+struct InState {
+    agent: String,
+    from: String,
+    to: String,
+    /// Milliseconds by state; together the time from his first day, or `from`, to `to`.
+    total_ms: BTreeMap<&'static str, i64>,
+    times: Vec<TimeView>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct TimeView {
+    state: State,
+    reason: Option<String>,
+    /// Who did it: `router`, `phone`, `time`, or the name of a token.
+    by: String,
+    since: String,
+    until: String,
+}
+
+/// How long an agent was in which state
+///
+/// At most 31 days at once.
+#[utoipa::path(params(Period), responses((status = 200, body = InState)))]
+#[get("/apps/{app}/agents/{id}/times")]
+async fn in_state(at: AppPath, id: Id, query: Query<Period>) -> Result<Answer<InState>, Failure> {
+    at.must(Action::ReadAgent(&id.0))?;
+    crud::find::<Agent>(&at, &id.0)?;
+    let now = at.hookflash.clock.now();
+    let to = query.0.to.map_or(now, |i| i.0).min(now);
+    let from = query.0.from.map_or(to.plus_s(-86_400), |i| i.0);
+    if to.since(from) > 31 * 86_400_000_000 {
+        return Err(Failure::parameter("from", "is more than 31 days before to"));
+    }
+    let (app, agent) = (at.id(), id.0.clone());
+    let marks = at.read(move |conn| times::between(conn, app, &agent, from, to)).await?;
+    let spans = agent_time::spans(&marks, from, to);
+    let mut total_ms = BTreeMap::new();
+    for span in &spans {
+        *total_ms.entry(span.state.as_str()).or_insert(0) += span.until.since(span.since);
+    }
+    total_ms.values_mut().for_each(|us| *us /= 1_000);
+    let view = |s: Span| TimeView { state: s.state, reason: s.reason, by: s.by, since: s.since.rfc3339(), until: s.until.rfc3339() };
+    let times = spans.into_iter().map(view).collect();
+    Ok(Answer(InState { agent: id.0, from: from.rfc3339(), to: to.rfc3339(), total_ms, times }))
 }
 
 /// Writes a choice into the state. One for now also replaces one that was queued.
@@ -140,13 +216,19 @@ fn choose(state: &mut AgentState, new: &NewStatus, now: Timestamp) {
 }
 
 /// Changes an agent's state under its lock.
-async fn change(at: &AppPath, agent: &str, mut edit: impl FnMut(&mut AgentState, Timestamp) + Send + 'static) -> Result<(), Failure> {
+async fn change(
+    at: &AppPath,
+    agent: &str,
+    mut edit: impl FnMut(&mut Conn, &App, &mut AgentState, Timestamp) -> StoreResult<()> + Send + 'static,
+) -> Result<(), Failure> {
     let declared: Agent = crud::find(at, agent).cloned()?;
-    let (app, clock) = (at.id(), at.hookflash.clock.clone());
+    let (app, clock, by) = (at.app.clone(), at.hookflash.clock.clone(), at.principal.name.clone());
     at.write(move |conn| {
-        let mut state = agents::lock(conn, app, &declared.id)?.ok_or_else(|| Failure::missing("agent", &declared.id))?;
-        edit(&mut state, clock.now());
-        Ok(agents::save(conn, app, declared.extension.as_deref(), &state)?)
+        let now = clock.now();
+        let mut state = agents::lock(conn, app.id(), &declared.id)?.ok_or_else(|| Failure::missing("agent", &declared.id))?;
+        edit(conn, &app, &mut state, now)?;
+        agents::save(conn, app.id(), declared.line(), &state)?;
+        Ok(times::record(conn, app.id(), &state, now, &by)?)
     })
     .await
 }
@@ -179,7 +261,6 @@ async fn views(at: &AppPath, ids: Vec<String>) -> Result<Vec<AgentView>, Failure
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::agent::State;
 
     fn status(manual_status: ManualStatus, when: When) -> NewStatus {
         NewStatus { manual_status, reason: Some("lunch".into()), when: Some(when) }

@@ -7,6 +7,7 @@ use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::view::DecisionView;
+use crate::acd;
 use crate::auth::Action;
 use crate::http::error::Failure;
 use crate::http::extract::AppPath;
@@ -26,6 +27,9 @@ struct Caller {
     /// The caller, E.164.
     #[param(value_type = String, example = "+79990001122")]
     number: Phone,
+    /// The public number that is called, where the PBX's calls can wait; the application's first without it.
+    #[param(value_type = Option<String>)]
+    to: Option<Phone>,
 }
 
 /// Where a call from a number would go now, and why
@@ -35,9 +39,13 @@ struct Caller {
 #[get("/apps/{app}/explain")]
 async fn explain(at: AppPath, query: Query<Caller>) -> Result<Answer<DecisionView>, Failure> {
     at.must(Action::Explain)?;
-    let request = RoutingRequest { caller: query.0.number.0, ..RoutingRequest::default() };
-    let server = &at.hookflash;
-    let answer = lookup::decide(&server.db, &server.clock, &at.app, &request, Mode::DryRun).await?;
+    let (server, caller, to) = (&at.hookflash, query.0.number.0, query.0.to.map(|to| to.0));
+    let answer = if at.app.pbx.asks_again() {
+        acd::dry_run(&server.db, &server.clock, &at.app, &caller, to.as_deref()).await?
+    } else {
+        let request = RoutingRequest { caller, ..RoutingRequest::default() };
+        lookup::decide(&server.db, &server.clock, &at.app, &request, Mode::DryRun).await?
+    };
     let decision = answer.decision.ok_or_else(|| Failure::Internal("a dry run has a decision".into()))?;
     Ok(Answer(decision.into()))
 }

@@ -5,6 +5,8 @@
 
 pub mod agents;
 pub mod apps;
+pub mod blacklist;
+pub mod business_hours;
 pub mod callbacks;
 pub mod calls;
 pub mod contacts;
@@ -12,10 +14,15 @@ pub(crate) mod crud;
 pub mod explain;
 pub mod extensions;
 pub mod filters;
+pub mod group_routing;
 pub mod groups;
 pub mod health;
+pub mod ivr_keys;
+pub mod ivr_nodes;
+pub mod ivr_trees;
 pub mod legs;
 pub mod numbers;
+pub mod queue_stats;
 pub mod queues;
 pub mod records;
 pub mod stats;
@@ -31,8 +38,15 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(agents::configure)
         .configure(groups::configure)
         .configure(queues::configure)
+        .configure(group_routing::configure)
+        .configure(queue_stats::configure)
         .configure(numbers::configure)
         .configure(extensions::configure)
+        .configure(business_hours::configure)
+        .configure(ivr_trees::configure)
+        .configure(ivr_nodes::configure)
+        .configure(ivr_keys::configure)
+        .configure(blacklist::configure)
         .configure(contacts::configure)
         .configure(calls::configure)
         .configure(legs::configure)

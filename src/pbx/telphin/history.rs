@@ -256,7 +256,7 @@ mod tests {
         let types = |e: &str| (e == "101").then_some(ExtensionType::Phone);
         let known = |e: &str| e == "101";
         let numbering = Numbering { country: Some("RU"), prefix: Some("0047"), is_extension: &known, code_without_plus: true };
-        super::record(&serde_json::to_vec(&record).unwrap(), &Context { numbering, extension_type: &types })
+        super::record(&serde_json::to_vec(&record).unwrap(), &Context { numbering, extension_type: &types, agent_line: &|_| None })
     }
 
     /// The shape of a record as published with an open client library, with other numbers.

@@ -68,6 +68,7 @@ pub fn routing_request(raw: Raw<'_>, context: &Context<'_>) -> Result<RoutingReq
         caller: fields.get("calleridnum").unwrap_or_default().to_owned(),
         did: fields.get("calleddid").and_then(|d| context.numbering.read(d).external().map(str::to_owned)),
         asking_extension: fields.get("calledextension").and_then(|e| short(context, e)),
+        ..RoutingRequest::default()
     })
 }
 

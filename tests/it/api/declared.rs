@@ -42,12 +42,20 @@ fn lists() -> Vec<List> {
             }),
             wrong: vec![
                 (json!({}), "name"),
-                (json!({"name": "X", "strategy": "ring_all"}), "strategy"),
+                (json!({"name": "X", "strategy": "loudest"}), "strategy"),
                 (json!({"name": "X", "wait_agent_answer_timeout": 2}), "wait_agent_answer_timeout"),
                 (json!({"name": "X", "wrap_up_time_limit": 3601}), "wrap_up_time_limit"),
                 (json!({"name": "X", "primary_groups": ["none"]}), "primary_groups[0]"),
                 (json!({"name": "X", "backup_groups": ["none"]}), "backup_groups[0]"),
                 (json!({"name": "X", "maxWaitTime": 1}), "maxWaitTime"),
+                (json!({"name": "X", "schedule": 2}), "business_hours_id"),
+                (json!({"name": "X", "business_hours_id": "none"}), "business_hours_id"),
+                (json!({"name": "X", "maximum_queue_size": 1001}), "maximum_queue_size"),
+                (json!({"name": "X", "maximum_queue_wait_time": 86401}), "maximum_queue_wait_time"),
+                (json!({"id": "x", "name": "X", "overflow_full": "queue:x"}), "overflow_full"),
+                (json!({"name": "X", "overflow_closed": "the moon"}), "overflow_closed"),
+                (json!({"name": "X", "overflow_timeout": "number:101"}), "overflow_timeout"),
+                (json!({"name": "X", "skills": ["english:0"]}), "skills[0]"),
             ],
         },
         List {
@@ -61,6 +69,8 @@ fn lists() -> Vec<List> {
                 (json!({"number": "+74955550400", "queue": "none"}), "queue"),
                 (json!({"number": "+74955550400", "tags": {"team": 1}}), "tags.team"),
                 (json!({"number": "+74955550400", "tag": {}}), "tag"),
+                (json!({"number": "+74955550400", "enable_ivr": true}), "ivr_menu"),
+                (json!({"number": "+74955550400", "ivr_menu": "none"}), "ivr_menu"),
             ],
         },
         List {
@@ -76,7 +86,119 @@ fn lists() -> Vec<List> {
                 (json!({"number": "301", "type": "ivr", "name": "x"}), "name"),
             ],
         },
+        List {
+            path: "/business-hours",
+            key: "id",
+            new: json!({"id": "day", "name": "Day", "weekly": [{"day": 1, "from": "09:00", "to": "18:00"}]}),
+            changed: json!({"id": "day", "name": "Day", "timezone": "Asia/Omsk", "exceptions": [{"date": "2026-12-25", "closed": true}]}),
+            wrong: vec![
+                (json!({"name": "X", "weekly": [{"day": 0, "from": "09:00", "to": "18:00"}]}), "weekly[0].day"),
+                (json!({"name": "X", "weekly": [{"day": 1, "from": "9", "to": "18:00"}]}), "weekly[0].from"),
+                (json!({"name": "X", "timezone": "Here"}), "timezone"),
+                (json!({"name": "X", "exceptions": [{"date": "tomorrow"}]}), "exceptions[0].date"),
+            ],
+        },
+        List {
+            path: "/ivr-trees",
+            key: "id",
+            new: json!({"id": "menu", "tree_name": "Menu"}),
+            changed: json!({"id": "menu", "tree_name": "Main menu"}),
+            wrong: vec![(json!({}), "tree_name"), (json!({"tree_name": "X", "root_node": "none"}), "root_node")],
+        },
+        List {
+            path: "/blacklist",
+            key: "number",
+            new: json!({"number": "+79990000666"}),
+            changed: json!({"number": "+79990000666", "ivr_blocked": false, "outbound_blocked": true}),
+            wrong: vec![
+                (json!({}), "number"),
+                (json!({"number": "666"}), "number"),
+                (json!({"number": "+79990000667", "why": "x"}), "why"),
+            ],
+        },
     ]
+}
+
+/// Every field that was given is there, as it was given; the others have their defaults.
+#[track_caller]
+fn holds(shown: &Value, given: &Value) {
+    for (field, value) in given.as_object().expect("an object") {
+        assert_eq!(shown.get(field), Some(value), "{field} of {shown}");
+    }
+}
+
+#[actix_web::test]
+async fn groups_serve_queues_first_or_as_backup() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let at = |id: &str| shop(&format!("/group-routing/{id}"));
+        let known = json!({"id": "main.sales", "queue_id": "main", "group_id": "sales", "primary_group": 1});
+        assert_eq!(client.get(&shop("/group-routing?queue=main")).await.ok()["items"], json!([known]));
+        assert_eq!(client.get(&shop("/group-routing?queue=none")).await.ok()["items"], json!([]));
+        client.post(&shop("/groups"), json!({"id": "night", "name": "Night"})).await;
+        let new = |queue: &str, group: &str, flag: i64| json!({"queue_id": queue, "group_id": group, "primary_group": flag});
+        for (body, field) in
+            [(new("none", "night", 1), "queue_id"), (new("main", "none", 1), "group_id"), (new("main", "night", 2), "primary_group")]
+        {
+            assert_eq!(client.post(&shop("/group-routing"), body).await.refused(422), [field]);
+        }
+        let made = client.post(&shop("/group-routing"), new("main", "night", 0)).await;
+        assert_eq!((made.status, &made.body["id"], &made.body["primary_group"]), (201, &json!("main.night"), &json!(0)));
+        client.post(&shop("/group-routing"), new("main", "night", 1)).await.refused(409);
+        let queue = client.get(&shop("/queues/main")).await.ok();
+        assert_eq!((&queue["primary_groups"], &queue["backup_groups"]), (&json!(["sales"]), &json!(["night"])));
+        client.put(&at("main.night"), json!({"primary_group": 1})).await.ok();
+        assert_eq!(client.get(&shop("/queues/main")).await.ok()["primary_groups"], json!(["sales", "night"]));
+        assert_eq!(client.get(&at("main.night")).await.ok()["primary_group"], 1);
+        assert_eq!(client.delete(&at("main.night")).await.status, 204);
+        client.get(&at("main.night")).await.refused(404);
+        assert_eq!(client.get(&shop("/queues/main")).await.ok()["primary_groups"], json!(["sales"]));
+    })
+    .await;
+}
+
+/// A tree with two nodes, whose keys lead to each other and to a queue; each part is needed by the next.
+#[actix_web::test]
+async fn an_ivr_is_built_part_by_part_and_nothing_dangles() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let node = |id: &str| json!({"id": id, "tree": "menu", "node_name": id, "node_play_mode": "talk", "node_play_content": "Press 1"});
+        let key = |id: &str, more: Value| {
+            let mut key = json!({"id": id, "node": "hello", "node_key": "1"});
+            key.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            key
+        };
+        assert_eq!(client.post(&shop("/ivr-nodes"), node("hello")).await.refused(422), ["tree"]);
+        client.post(&shop("/ivr-trees"), json!({"id": "menu", "tree_name": "Menu"})).await;
+        let number = json!({"number": "+74955550100", "enable_ivr": true, "ivr_menu": "menu"});
+        assert_eq!(client.put(&shop("/numbers/%2B74955550100"), number.clone()).await.refused(422), ["ivr_menu"]);
+        for id in ["hello", "bye"] {
+            assert_eq!(client.post(&shop("/ivr-nodes"), node(id)).await.status, 201);
+        }
+        client.put(&shop("/numbers/%2B74955550100"), number).await.ok();
+        for (more, field) in [
+            (json!({"action": 4}), "next_node"),
+            (json!({"action": 4, "next_node": "none"}), "next_node"),
+            (json!({"action": 2, "queue_id": "none"}), "queue_id"),
+            (json!({"action": 6, "queue_id": "main"}), "queue_id"),
+            (json!({"action": 3, "to_phone_number": "101"}), "to_phone_number"),
+            (json!({"action": 5}), "action"),
+            (json!({"action": 6, "node_key": "12"}), "node_key"),
+            (json!({"action": 6, "node": "none"}), "node"),
+        ] {
+            assert_eq!(client.post(&shop("/ivr-keys"), key("k", more.clone())).await.refused(422), [field], "{more}");
+        }
+        assert_eq!(client.post(&shop("/ivr-keys"), key("one", json!({"action": 4, "next_node": "bye"}))).await.status, 201);
+        assert_eq!(client.post(&shop("/ivr-keys"), key("again", json!({"action": 6}))).await.refused(422), ["node_key"]);
+        client.delete(&shop("/ivr-nodes/bye")).await.refused(409);
+        assert_eq!(client.delete(&shop("/ivr-nodes/bye?force=true")).await.status, 204);
+        client.get(&shop("/ivr-keys/one")).await.refused(404);
+        client.delete(&shop("/ivr-trees/menu")).await.refused(409);
+        assert_eq!(client.delete(&shop("/ivr-trees/menu?force=true")).await.status, 204);
+        client.get(&shop("/ivr-nodes/hello")).await.refused(404);
+        assert_eq!(client.get(&shop("/numbers/%2B74955550100")).await.ok()["enable_ivr"], false);
+    })
+    .await;
 }
 
 #[actix_web::test]
@@ -90,13 +212,14 @@ async fn an_entry_is_made_read_changed_and_deleted() {
             client.put(&one, list.new.clone()).await.refused(404);
             let made = client.post(&shop(list.path), list.new.clone()).await;
             assert_eq!((made.status, made.header("location")), (201, Some(one.as_str())), "{}", made.body);
-            assert_eq!(made.body, list.new);
+            holds(&made.body, &list.new);
             client.post(&shop(list.path), list.new.clone()).await.refused(409);
-            assert_eq!(client.get(&one).await.ok(), list.new);
-            assert_eq!(client.put(&one, list.changed.clone()).await.ok(), list.changed);
-            assert_eq!(client.get(&one).await.ok(), list.changed);
+            holds(&client.get(&one).await.ok(), &list.new);
+            let changed = client.put(&one, list.changed.clone()).await.ok();
+            holds(&changed, &list.changed);
+            assert_eq!(client.get(&one).await.ok(), changed);
             let (all, _) = client.every(&shop(list.path), 500).await;
-            assert!(all.contains(&list.changed), "{all:?}");
+            assert!(all.contains(&changed), "{all:?}");
             assert_eq!(client.delete(&one).await.status, 204);
             client.get(&one).await.refused(404);
             client.delete(&one).await.refused(404);

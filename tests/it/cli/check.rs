@@ -49,6 +49,7 @@ fn what_is_broken_is_found_with_its_place() {
                 routing_type: 1,
                 manual_status: ManualStatus::Available,
                 skills: vec![],
+                weight: 1,
                 crm_user: None,
             };
             let body = serde_json::to_string(&ann).unwrap();

@@ -190,6 +190,11 @@ impl Drop for Place {
     }
 }
 
+/// A database of its own for what opens one itself; gone with the second value.
+pub fn database(backend: Backend) -> (String, impl Sized) {
+    fresh_database(backend)
+}
+
 fn fresh_database(backend: Backend) -> (String, Place) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     match backend {

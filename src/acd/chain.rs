@@ -1,0 +1,97 @@
+//! A call at a step of the responsible chain.
+
+use std::collections::HashMap;
+
+use super::offer::{look, ring, wait};
+use super::position::{InQueue, Place};
+use super::turn::{Turn, go};
+use super::walk::{Decided, Walk, tries_of};
+use super::{ROUNDS, fair, sentence, settle};
+use crate::crm;
+use crate::domain::agent::OfferState;
+use crate::domain::spec::StepDecl;
+use crate::pbx::action::{Action, Dial, Line};
+use crate::routing::choose::Stage;
+use crate::routing::entrance::{self, Next};
+use crate::routing::{self, Known};
+use crate::store::{Result, calls};
+
+pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
+    let app = walk.app;
+    let Some(decl) = app.spec.routing.responsible.get(step) else {
+        let number = app.spec.number.iter().find(|n| Some(&n.number) == walk.row.did.as_ref());
+        let (next, why) = number.map_or((Next::Default, String::new()), entrance::after_chain);
+        return go(walk, next, why);
+    };
+    let on = |why: String| Ok(Turn::Go(Place::Chain(step + 1), why));
+    match decl.to().split_once(':') {
+        Some(("number", number)) => return outside(walk, step, number, decl.wait_s()),
+        Some(("queue", id)) if decl.wait_s() > 0 => {
+            let until = walk.now.plus_s(decl.wait_s());
+            return Ok(Turn::Go(Place::Queue(InQueue { id: id.to_owned(), step: Some((step, until)) }), String::new()));
+        }
+        _ => {}
+    }
+    let Some(named) = step_of(walk, decl)? else { return on(format!("The step {} names nobody.", decl.to())) };
+    let stage = Stage::step(named);
+    let waited_s = walk.now.since(walk.position.since) / 1_000_000;
+    for _ in 0..ROUNDS {
+        let mut states = HashMap::new();
+        fair::load(walk.conn, app, &stage, &mut states)?;
+        let mut choice = look(walk, &stage, &states, &HashMap::new(), 0);
+        // A chain goes on from somebody who was rung in vain; only a queue comes back to him.
+        let tries = tries_of(&walk.offers);
+        for candidate in choice.candidates.iter_mut().filter(|c| c.eligible && tries.contains_key(&c.agent)) {
+            (candidate.eligible, candidate.reason) = (false, "was tried by this call already".into());
+        }
+        choice.eligible.retain(|a| !tries.contains_key(a));
+        if choice.eligible.is_empty() {
+            if waited_s < decl.wait_s() {
+                return Ok(Turn::Say(wait(walk, &stage, choice, 0, None)));
+            }
+            return on(sentence::nobody(app, &stage.name, &choice.candidates));
+        }
+        let ring_s = settle::ring_s(None, decl.wait_s());
+        if let Some(decided) = ring(walk, &stage, choice, ring_s, None)? {
+            return Ok(Turn::Say(decided));
+        }
+    }
+    on(format!("Everybody of the step {} was taken by other calls at the same instant.", decl.to()))
+}
+
+fn step_of(walk: &mut Walk<'_>, decl: &StepDecl) -> Result<Option<routing::Step>> {
+    let (app, caller) = (walk.app, walk.row.caller.as_str());
+    let mut known = Known::default();
+    match decl.to() {
+        "owner" | "deputy" => {
+            if let Some(found) = crm::responsible(walk.conn, app, caller)? {
+                (known.owner, known.deputy) = (found.owner, found.deputy);
+            }
+        }
+        "last_agent" => {
+            let since = walk.now.plus_s(-app.spec.routing.last_agent_days * 86_400);
+            known.last_agent = calls::last_agent(walk.conn, app.id(), caller, since)?;
+        }
+        _ => {}
+    }
+    Ok(routing::step(&app.spec, decl, &known))
+}
+
+/// A step that rings an outside number.
+fn outside(walk: &mut Walk<'_>, step: usize, number: &str, wait_s: i64) -> Result<Turn> {
+    let report = &walk.asked.report;
+    if walk.position.is_current(report.offer.as_deref()) && report.outcome.is_some_and(|o| o != OfferState::Accepted) {
+        return Ok(Turn::Go(Place::Chain(step + 1), format!("{number} did not take the call.")));
+    }
+    let again = walk.position.token.clone();
+    let offer = again.clone().unwrap_or_else(|| walk.fresh_token());
+    let action = Action::Dial(Dial {
+        lines: vec![Line::Number(number.to_owned())],
+        agents: Vec::new(),
+        timeout_s: settle::ring_s(None, wait_s),
+        offer,
+        place: format!("number:{number}"),
+        caller_id: None,
+    });
+    Ok(Turn::Say(if again.is_some() { Decided::again(action) } else { Decided::plain(action, format!("The chain rings {number}.")) }))
+}

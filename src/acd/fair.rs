@@ -1,0 +1,99 @@
+//! First come, first served, over every queue that shares agents.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::SLACK_S;
+use super::offer::seed_of;
+use super::walk::tries_of;
+use crate::domain::agent::{AgentState, OfferState};
+use crate::domain::queue::{Queue, Strategy};
+use crate::domain::spec::Application;
+use crate::domain::time::Timestamp;
+use crate::roster::App;
+use crate::routing::choose::{People, Seeker, Stage, Tally, choose, kept_for_older};
+use crate::store::offers::{self, Offer};
+use crate::store::routed::{self, RoutedCall};
+use crate::store::{Conn, Result, agents};
+
+/// So many of those who have waited longest are looked at.
+const LOOKED_AT: i64 = 100;
+/// A call that is later than this with its next question is not waited for, seconds.
+const LATE_S: i64 = 2;
+
+/// The agents that calls which have waited longer than `mine` would take now.
+pub fn kept(
+    conn: &mut Conn,
+    app: &App,
+    mine: &RoutedCall,
+    stage: &Stage,
+    states: &mut HashMap<String, AgentState>,
+    now: Timestamp,
+) -> Result<BTreeSet<String>> {
+    let alive = now.plus_s(SLACK_S - LATE_S);
+    let mut older: Vec<(RoutedCall, &Queue)> = Vec::new();
+    for queue in rivals(&app.spec, stage) {
+        for call in routed::waiting(conn, app.id(), &queue.id, alive, LOOKED_AT)? {
+            if (call.rank_at, &call.call_id) < (mine.rank_at, &mine.call_id) {
+                older.push((call, queue));
+            }
+        }
+    }
+    if older.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    older.sort_by(|a, b| (a.0.rank_at, &a.0.call_id).cmp(&(b.0.rank_at, &b.0.call_id)));
+    let ids: Vec<String> = older.iter().map(|(call, _)| call.call_id.clone()).collect();
+    let mut of_call: BTreeMap<String, Vec<Offer>> = BTreeMap::new();
+    for offer in offers::of_calls(conn, app.id(), &ids)? {
+        of_call.entry(offer.call_id.clone()).or_default().push(offer);
+    }
+    let mut wishes = Vec::new();
+    for (call, queue) in older {
+        let offers = of_call.remove(&call.call_id).unwrap_or_default();
+        // Somebody is being rung for it already.
+        if offers.iter().any(|o| o.ended_at.is_none() && (o.state() != OfferState::Pending || o.until > now.0)) {
+            continue;
+        }
+        let stage = Stage::queue(&app.spec, queue);
+        load(conn, app, &stage, states)?;
+        let tallies = tallies(conn, app, queue, now)?;
+        let people = People { agent: &|id| app.agent(id), states, tallies: &tallies };
+        let tries = tries_of(&offers);
+        let waited_us = now.since(Timestamp(call.joined_at));
+        let seeker = Seeker {
+            caller: &call.caller,
+            tries: &tries,
+            waited_us,
+            seed: &seed_of(&call.call_id, &offers),
+            only_reachable: app.spec.routing.only_reachable,
+            now,
+        };
+        wishes.push((choose(&stage, &people, &seeker).eligible, stage.at_once()));
+    }
+    Ok(kept_for_older(&wishes))
+}
+
+/// What a queue's agents have done lately, where its strategy counts that.
+pub fn tallies(conn: &mut Conn, app: &App, queue: &Queue, now: Timestamp) -> Result<HashMap<String, Tally>> {
+    if !matches!(queue.strategy, Strategy::FewestCalls | Strategy::LeastTalkTime) {
+        return Ok(HashMap::new());
+    }
+    let counted = routed::tallies(conn, app.id(), now.plus_s(-queue.window_s))?;
+    Ok(counted.into_iter().map(|(agent, (calls, talk_us))| (agent, Tally { calls, talk_us })).collect())
+}
+
+/// The queues that share an agent with the stage.
+fn rivals<'a>(app: &'a Application, stage: &Stage) -> Vec<&'a Queue> {
+    let mine: BTreeSet<&str> = stage.agents().map(String::as_str).collect();
+    let shares = |group: &str| app.group.iter().any(|g| g.id == group && g.agents.iter().any(|a| mine.contains(a.as_str())));
+    app.queue.iter().filter(|q| q.primary_groups.iter().chain(&q.backup_groups).any(|g| shares(g))).collect()
+}
+
+/// Reads the states of a stage's agents that are not there yet.
+pub fn load(conn: &mut Conn, app: &App, stage: &Stage, states: &mut HashMap<String, AgentState>) -> Result<()> {
+    let missing: Vec<String> = stage.agents().filter(|a| !states.contains_key(*a)).cloned().collect();
+    if !missing.is_empty() {
+        states.extend(agents::get_many(conn, app.id(), &missing)?.into_iter().map(|s| (s.agent.clone(), s)));
+    }
+    Ok(())
+}

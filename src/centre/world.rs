@@ -1,0 +1,190 @@
+//! The centre as somebody in the room sees it, and what must hold there (routing reference, section 4).
+
+use std::collections::BTreeMap;
+
+use crate::domain::agent::OfferState;
+use crate::domain::queue::Strategy;
+use crate::domain::spec::{Application, Queue};
+
+/// After so many faults no more are told; one is enough to look into.
+const MOST_FAULTS: usize = 20;
+
+#[derive(Clone, Debug, Default)]
+pub struct Person {
+    /// The call that rings, or talks, at his desk.
+    pub call: Option<usize>,
+    pub talking: bool,
+    /// When wrap-up, and when being left alone, is over.
+    pub wrap_until: i64,
+    pub cool_until: i64,
+    pub busy_since: i64,
+    pub busy_us: i64,
+}
+
+impl Person {
+    pub fn is_free(&self, now: i64) -> bool {
+        self.call.is_none() && self.wrap_until <= now && self.cool_until <= now
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Waiting,
+    Ringing,
+    Talking,
+    Over,
+}
+
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub queue: usize,
+    pub joined: i64,
+    pub asked: i64,
+    pub stage: Stage,
+    /// Changes with each step: what was planned before is void.
+    pub step: u64,
+    pub offer: String,
+    pub rung: Vec<String>,
+    pub rings: u64,
+    pub answered: Option<i64>,
+    pub ended: Option<i64>,
+    pub answered_by: Option<String>,
+}
+
+pub struct World {
+    pub people: BTreeMap<String, Person>,
+    pub calls: Vec<Call>,
+    pub waiting: std::collections::BTreeSet<usize>,
+    pub faults: Vec<String>,
+    queues: Vec<(Queue, Vec<String>)>,
+    cool_s: [i64; 4],
+}
+
+impl World {
+    pub fn new(app: &Application) -> World {
+        let members = |q: &Queue| {
+            let groups = app.group.iter().filter(|g| q.primary_groups.contains(&g.id));
+            groups.flat_map(|g| g.agents.clone()).collect::<Vec<_>>()
+        };
+        let cool = &app.routing.cool_down_s;
+        World {
+            people: app.agent.iter().map(|a| (a.id.clone(), Person::default())).collect(),
+            calls: Vec::new(),
+            waiting: Default::default(),
+            faults: Vec::new(),
+            queues: app.queue.iter().map(|q| (q.clone(), members(q))).collect(),
+            cool_s: [cool.no_answer, cool.busy, cool.rejected, cool.unreachable],
+        }
+    }
+
+    pub fn fault(&mut self, now: i64, what: String) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(format!("at {:.3} s: {what}", now as f64 / 1e6));
+        }
+    }
+
+    fn at_once(&self, queue: usize) -> usize {
+        let q = &self.queues[queue].0;
+        if q.strategy == Strategy::RingAll { q.ring_at_once as usize } else { 1 }
+    }
+
+    fn free_in(&self, queue: usize, now: i64) -> usize {
+        self.queues[queue].1.iter().filter(|a| self.people[*a].is_free(now)).count()
+    }
+
+    /// How many agents those would take who wait longer and still ask: of the same queue, or of any.
+    fn older_want(&self, call: usize, now: i64, same: bool) -> usize {
+        let me = &self.calls[call];
+        let older = |c: &&usize| {
+            let other = &self.calls[**c];
+            // Who was rung in vain would rather have somebody else than the same again.
+            let same_wish = !same || (other.queue == me.queue && other.rings == 0);
+            same_wish && (other.joined, **c) < (me.joined, call) && now - other.asked <= 2_000_000
+        };
+        self.waiting.iter().filter(older).map(|c| self.at_once(self.calls[*c].queue)).sum()
+    }
+
+    /// The core rings these for a call.
+    pub fn rings(&mut self, call: usize, agents: &[String], now: i64) {
+        let queue = self.calls[call].queue;
+        let new: Vec<String> = agents.iter().filter(|a| self.people[*a].call != Some(call)).cloned().collect();
+        for agent in &new {
+            let person = &self.people[agent];
+            if !person.is_free(now) {
+                let what = format!("{agent} is rung for call {call} and is not free: {person:?}");
+                self.fault(now, what);
+            }
+        }
+        let older = self.older_want(call, now, true);
+        // Whoever is next wants one of the queue's own agents first; those of the backup groups are left for the younger.
+        let own = new.iter().any(|a| self.queues[queue].1.contains(a));
+        if own && older > 0 && self.free_in(queue, now) <= older && self.at_once(queue) == 1 {
+            self.fault(now, format!("call {call} is served before one of its queue that came earlier"));
+        }
+        for agent in &new {
+            if let Some(person) = self.people.get_mut(agent) {
+                (person.call, person.talking, person.busy_since) = (Some(call), false, now);
+            }
+        }
+        self.waiting.remove(&call);
+        (self.calls[call].stage, self.calls[call].rung) = (Stage::Ringing, agents.to_vec());
+    }
+
+    /// The core lets a call wait.
+    pub fn waits(&mut self, call: usize, now: i64) {
+        let free = self.free_in(self.calls[call].queue, now);
+        let older = self.older_want(call, now, false);
+        if free > older {
+            self.fault(now, format!("call {call} waits while {free} agents of its queue are free, and {older} are kept for older calls"));
+        }
+        self.calls[call].stage = Stage::Waiting;
+        self.waiting.insert(call);
+    }
+
+    /// The dialling of a call ended without an answer for this agent.
+    pub fn stops_ringing(&mut self, call: usize, agent: &str, how: OfferState, now: i64) {
+        let cool_s = match how {
+            OfferState::NoAnswer => self.cool_s[0],
+            OfferState::Busy => self.cool_s[1],
+            OfferState::Rejected => self.cool_s[2],
+            OfferState::Unreachable => self.cool_s[3],
+            _ => 0,
+        };
+        if let Some(person) = self.people.get_mut(agent).filter(|p| p.call == Some(call)) {
+            person.call = None;
+            person.busy_us += now - person.busy_since;
+            person.cool_until = person.cool_until.max(now + cool_s * 1_000_000);
+        }
+    }
+
+    pub fn answers(&mut self, call: usize, agent: &str, now: i64) {
+        for other in self.calls[call].rung.clone().iter().filter(|a| *a != agent) {
+            self.stops_ringing(call, other, OfferState::Rescinded, now);
+        }
+        if let Some(person) = self.people.get_mut(agent) {
+            person.talking = true;
+        }
+        let record = &mut self.calls[call];
+        (record.stage, record.answered, record.answered_by) = (Stage::Talking, Some(now), Some(agent.to_owned()));
+    }
+
+    /// The call is over, by whomever.
+    pub fn ends(&mut self, call: usize, now: i64) {
+        let record = self.calls[call].clone();
+        let wrap_us = self.queues[record.queue].0.wrap_up_s() * 1_000_000;
+        for agent in &record.rung {
+            if record.answered_by.as_ref() == Some(agent) {
+                if let Some(person) = self.people.get_mut(agent) {
+                    person.call = None;
+                    person.wrap_until = now + wrap_us;
+                    person.busy_us += now - person.busy_since + wrap_us;
+                }
+            } else {
+                self.stops_ringing(call, agent, OfferState::Canceled, now);
+            }
+        }
+        self.waiting.remove(&call);
+        (self.calls[call].stage, self.calls[call].ended) = (Stage::Over, Some(now));
+        self.calls[call].step += 1;
+    }
+}

@@ -1,0 +1,106 @@
+//! What an agent was, and for how long: every change is a mark; between two marks he is what the first one says.
+//!
+//! A mark tells of a state and, where a deadline ends it without any event (wrap-up, a claim), of what comes then. So the times in state have
+//! no gap and no overlap, whatever was lost: they add up to the time that passed.
+
+use super::agent::State;
+use super::time::Timestamp;
+
+/// A change of an agent's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub at: Timestamp,
+    pub state: State,
+    /// Of a status that somebody chose: lunch.
+    pub reason: Option<String>,
+    /// Who did it: the router, the phone, or the name of a token.
+    pub by: String,
+    /// When it ends by itself, and in what.
+    pub then: Option<(Timestamp, State)>,
+}
+
+/// A time in one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub since: Timestamp,
+    pub until: Timestamp,
+    pub state: State,
+    pub reason: Option<String>,
+    pub by: String,
+}
+
+/// The times in state within `[from, to)`, drawn from the marks in their order; the last of those before `from` may lead them.
+pub fn spans(marks: &[Mark], from: Timestamp, to: Timestamp) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut add = |since: Timestamp, until: Timestamp, state: State, mark: &Mark, own: bool| {
+        let (since, until) = (since.max(from), until.min(to));
+        if since < until {
+            let reason = mark.reason.clone().filter(|_| own);
+            let by = if own { mark.by.clone() } else { "time".into() };
+            spans.push(Span { since, until, state, reason, by });
+        }
+    };
+    for (i, mark) in marks.iter().enumerate() {
+        let end = marks.get(i + 1).map_or(to, |next| next.at);
+        match mark.then {
+            Some((then, state)) if then < end => {
+                add(mark.at, then, mark.state, mark, true);
+                add(then.max(mark.at), end, state, mark, false);
+            }
+            _ => add(mark.at, end, mark.state, mark, true),
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mark(at: i64, state: State, then: Option<(i64, State)>) -> Mark {
+        Mark { at: Timestamp(at), state, reason: Some("lunch".into()), by: "ann".into(), then: then.map(|(t, s)| (Timestamp(t), s)) }
+    }
+
+    #[test]
+    fn a_deadline_ends_a_state_unless_something_else_did() {
+        let marks = [
+            mark(0, State::Available, None),
+            mark(10, State::Reserved, Some((30, State::Available))),
+            mark(20, State::WrapUp, Some((25, State::Available))),
+            mark(40, State::NotAvailable, None),
+        ];
+        let told: Vec<(i64, i64, State)> =
+            spans(&marks, Timestamp(5), Timestamp(50)).into_iter().map(|s| (s.since.0, s.until.0, s.state)).collect();
+        assert_eq!(
+            told,
+            [
+                (5, 10, State::Available),
+                (10, 20, State::Reserved),
+                (20, 25, State::WrapUp),
+                (25, 40, State::Available),
+                (40, 50, State::NotAvailable)
+            ]
+        );
+        let last = spans(&marks, Timestamp(30), Timestamp(35));
+        assert_eq!((last[0].by.as_str(), &last[0].reason), ("time", &None), "nobody's choice");
+    }
+
+    proptest! {
+        #[test]
+        fn times_in_state_add_up_to_the_time_that_passed(
+            times in prop::collection::btree_set(0i64..1_000, 1..20),
+            kinds in prop::collection::vec((0..State::ALL.len(), prop::option::of((0i64..200, 0..State::ALL.len()))), 20),
+            a in 0i64..1_000, b in 0i64..1_200,
+        ) {
+            let marks: Vec<Mark> = times.iter().zip(kinds).map(|(at, (state, then))| {
+                mark(*at, State::ALL[state], then.map(|(after, s)| (at + after, State::ALL[s])))
+            }).collect();
+            let (from, to) = (Timestamp(a.min(b)), Timestamp(a.max(b)));
+            let spans = spans(&marks, from, to);
+            let first = marks[0].at.max(from);
+            prop_assert_eq!(spans.iter().map(|s| s.until.0 - s.since.0).sum::<i64>(), (to.0 - first.0).max(0));
+            prop_assert!(spans.windows(2).all(|w| w[0].until == w[1].since));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Asterisk and what is built on it (FreePBX and its kin), asked through the dialplan. Source of every fact: the protocol page, section 2.
+//!
+//! The dialplan asks `route` for a call, does what it is told, and asks again with the outcome until somebody has answered; `event` tells of
+//! answers and of the call's end.
+
+pub mod reply;
+pub mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::action::Line;
+use crate::domain::validate::Problem;
+
+/// `[application.asterisk]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What rings for an agent's extension.
+    pub device: String,
+    /// What rings for an outside number; empty: there is no such line.
+    pub outside_device: String,
+    /// Where a call goes that the PBX routes by itself; empty: the answer names no context, and the dialplan has its own default.
+    pub default_context: String,
+    /// Where calls that are forwarded to outside numbers go, with the number as extension.
+    pub forward_context: String,
+    /// Where calls go that leave a message, with the queue as extension.
+    pub voicemail_context: String,
+    /// Where prompts are played, with the node as extension.
+    pub ivr_context: String,
+    /// Seconds after which a call that waits asks again.
+    pub poll_s: i64,
+    /// How long a missed call waits for later news, milliseconds.
+    pub missed_wait_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            device: "PJSIP/{extension}".into(),
+            outside_device: String::new(),
+            default_context: String::new(),
+            forward_context: "hookflash-forward".into(),
+            voicemail_context: "hookflash-voicemail".into(),
+            ivr_context: "hookflash-ivr".into(),
+            poll_s: 1,
+            missed_wait_ms: 3_000,
+        }
+    }
+}
+
+impl Settings {
+    pub fn read(table: Option<&Value>) -> Result<Settings, Vec<Problem>> {
+        let Some(table) = table else { return Ok(Settings::default()) };
+        let settings: Settings = serde_path_to_error::deserialize(table).map_err(|e| {
+            let path = e.path().to_string();
+            let path = if path == "." { "asterisk".into() } else { format!("asterisk.{path}") };
+            vec![Problem::new(path, e.into_inner().to_string())]
+        })?;
+        let mut problems = Vec::new();
+        let mut want = |ok: bool, key: &str, reason: &str| {
+            if !ok {
+                problems.push(Problem::new(format!("asterisk.{key}"), reason));
+            }
+        };
+        let safe = |text: &str| text.len() <= 100 && text.chars().all(|c| !c.is_control() && !"|&,\"\\".contains(c));
+        want(
+            settings.device.contains("{extension}") && safe(&settings.device),
+            "device",
+            "must hold {extension}, as PJSIP/{extension} does",
+        );
+        let outside = settings.outside_device.is_empty() || settings.outside_device.contains("{number}");
+        want(outside && safe(&settings.outside_device), "outside_device", "must hold {number}, as PJSIP/{number}@trunk does, or be empty");
+        for (key, context) in [
+            ("default_context", &settings.default_context),
+            ("forward_context", &settings.forward_context),
+            ("voicemail_context", &settings.voicemail_context),
+            ("ivr_context", &settings.ivr_context),
+        ] {
+            want(
+                context.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
+                key,
+                "must be a context's name: letters, digits, - or _",
+            );
+        }
+        want((1..=30).contains(&settings.poll_s), "poll_s", "must be 1 to 30");
+        want((0..=60_000).contains(&settings.missed_wait_ms), "missed_wait_ms", "must be 0 to 60000");
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// What the dialplan dials; `None`: there is no line to the outside.
+    pub fn device(&self, line: &Line) -> Option<String> {
+        match line {
+            Line::Extension(extension) => Some(self.device.replace("{extension}", extension)),
+            Line::Number(_) if self.outside_device.is_empty() => None,
+            Line::Number(number) => Some(self.outside_device.replace("{number}", number)),
+        }
+    }
+}

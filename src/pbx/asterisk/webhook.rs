@@ -1,0 +1,211 @@
+//! What the dialplan asks and tells (protocol page, section 2).
+//!
+//! `route` is asked with `call`, `from`, `to`, and with `offer`, `status`, `digits` of the answer before. `event` tells, as form or JSON:
+//! `event=answer` (`call`, `offer`, `peer`) when an agent has answered, and the hangup handler's `call`, `offer`, `dialstatus`,
+//! `answeredtime`, `dialedtime`, `hangupcause` at the end of the call. Names are read without regard to case; `null` and empty are absent.
+
+use serde_json::Value;
+
+use crate::domain::agent::OfferState;
+use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
+use crate::domain::id;
+use crate::domain::phone::Party;
+use crate::domain::time::Timestamp;
+use crate::pbx::action::Report;
+use crate::pbx::{Context, HookKind, Raw, Reading, RoutingRequest, Unreadable};
+
+pub fn hook(name: &str) -> Option<HookKind> {
+    match name {
+        "route" => Some(HookKind::Routing),
+        "event" => Some(HookKind::Event),
+        _ => None,
+    }
+}
+
+/// The parameters of a request, names in lower case.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn read(raw: Raw<'_>) -> Result<Fields, Unreadable> {
+        let body = std::str::from_utf8(raw.body).map_err(|_| Unreadable("the body is not UTF-8".into()))?.trim();
+        let form = |text: &str| -> Result<Vec<(String, String)>, Unreadable> {
+            serde_urlencoded::from_str(text).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))
+        };
+        let mut pairs = form(raw.query)?;
+        if body.starts_with('{') {
+            let value: Value = serde_json::from_str(body).map_err(|e| Unreadable(format!("the body is no JSON: {e}")))?;
+            for (name, value) in value.as_object().into_iter().flatten() {
+                match value {
+                    Value::String(text) => pairs.push((name.clone(), text.clone())),
+                    Value::Number(_) | Value::Bool(_) => pairs.push((name.clone(), value.to_string())),
+                    Value::Null => {}
+                    _ => return Err(Unreadable(format!("{name} must be a text or a number"))),
+                }
+            }
+        } else {
+            pairs.extend(form(body)?);
+        }
+        if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+            return Err(Unreadable("a parameter holds a zero byte".into()));
+        }
+        Ok(Fields(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()))
+    }
+
+    /// As it was given, empty or not.
+    fn given(&self, names: &[&str]) -> Option<&str> {
+        let found = names.iter().find_map(|name| self.0.iter().find(|(n, _)| n == name));
+        found.map(|(_, value)| value.as_str()).filter(|v| *v != "null")
+    }
+
+    fn get(&self, names: &[&str]) -> Option<&str> {
+        self.given(names).filter(|v| !v.trim().is_empty())
+    }
+
+    /// Seconds, whole or not, as microseconds.
+    fn seconds(&self, names: &[&str]) -> Option<i64> {
+        let seconds: f64 = self.get(names)?.trim().parse().ok()?;
+        (seconds.is_finite() && (0.0..1e8).contains(&seconds)).then_some((seconds * 1e6) as i64)
+    }
+
+    fn call(&self) -> Option<String> {
+        self.get(&["call", "uniqueid", "linkedid"]).map(|c| c.trim().to_owned())
+    }
+}
+
+pub fn routing_request(raw: Raw<'_>, context: &Context<'_>) -> Result<RoutingRequest, Unreadable> {
+    let fields = Fields::read(raw)?;
+    let dialled = fields.get(&["to"]).map(|to| to.trim().to_owned());
+    Ok(RoutingRequest {
+        call: fields.call(),
+        caller: fields.get(&["from"]).unwrap_or_default().to_owned(),
+        did: dialled.as_deref().and_then(|to| context.numbering.read(to).external().map(str::to_owned)),
+        asking_extension: None,
+        dialled,
+        report: Report {
+            offer: fields.get(&["offer"]).map(|o| o.trim().to_owned()),
+            outcome: fields.get(&["status", "dialstatus"]).and_then(outcome),
+            digits: fields.given(&["digits"]).map(|d| d.trim().to_owned()),
+            plain: fields.get(&["format"]).is_some_and(|f| f.eq_ignore_ascii_case("plain")),
+        },
+    })
+}
+
+/// `DIALSTATUS`, or our own words for what Asterisk does not tell apart.
+fn outcome(status: &str) -> Option<OfferState> {
+    Some(match status.trim().to_ascii_uppercase().replace(['-', ' '], "_").as_str() {
+        "ANSWER" | "ANSWERED" | "ACCEPTED" => OfferState::Accepted,
+        "NOANSWER" | "NO_ANSWER" | "TIMEOUT" => OfferState::NoAnswer,
+        "BUSY" => OfferState::Busy,
+        "REJECTED" | "DECLINED" | "DONTCALL" | "TORTURE" => OfferState::Rejected,
+        "CHANUNAVAIL" | "CONGESTION" | "UNREACHABLE" | "INVALIDARGS" | "FAILED" => OfferState::Unreachable,
+        "CANCEL" | "CANCELED" | "CANCELLED" => OfferState::Canceled,
+        _ => return None,
+    })
+}
+
+fn end_status(outcome: OfferState) -> Option<EndStatus> {
+    Some(match outcome {
+        OfferState::Accepted => EndStatus::Answered,
+        OfferState::NoAnswer => EndStatus::NoAnswer,
+        OfferState::Busy => EndStatus::Busy,
+        OfferState::Rejected => EndStatus::Rejected,
+        OfferState::Unreachable => EndStatus::Unreachable,
+        OfferState::Canceled => EndStatus::Cancelled,
+        _ => return None,
+    })
+}
+
+/// How much a number of the dialplan is to be believed: there is no other source.
+const RANK: u8 = 1;
+
+pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
+    let fields = Fields::read(raw)?;
+    let call = fields.call().ok_or_else(|| Unreadable("call is missing".into()))?;
+    let kind = match raw.hook {
+        // The first question about a call is the news that it came.
+        "route" => "arrived".to_owned(),
+        _ => fields.get(&["event"]).unwrap_or("hangup").trim().to_ascii_lowercase(),
+    };
+    let at = fields.seconds(&["time", "at"]).map(Timestamp).filter(|t| *t <= Timestamp::MAX && t.0 > 0);
+    let offer = fields.get(&["offer"]).map(|o| o.trim().to_owned());
+    let peer = fields.get(&["peer", "device", "dialedpeername"]).and_then(endpoint);
+    let what = |what| CallEvent {
+        source: Source::Events,
+        call: call.clone(),
+        at,
+        client: fields.get(&["from"]).map(|from| Ranked::new(RANK, context.numbering.read(from))),
+        did: fields.get(&["to"]).and_then(|to| context.numbering.read(to).external().map(str::to_owned)),
+        what,
+    };
+    let leg = |phase: Phase| leg(&fields, context, offer.as_deref(), peer, phase).map(|leg| what(What::Leg(leg)));
+    let events = match kind.as_str() {
+        "arrived" | "start" | "join" => vec![what(What::Touched)],
+        "ringing" | "dial" => leg(Phase::Begin).into_iter().collect(),
+        "answer" | "answered" => {
+            let answered = leg(Phase::Answer);
+            vec![answered.ok_or_else(|| Unreadable("an answer needs the offer, or the peer that answered".into()))?]
+        }
+        "hangup" | "end" => {
+            let end = end(&fields);
+            let answered = end.status == Some(EndStatus::Answered);
+            let place = fields.get(&["place", "to"]).unwrap_or_default().trim().to_owned();
+            let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, begun: None, bridged: Some(answered) }));
+            let own = (offer.is_some() || peer.is_some()).then(|| leg(Phase::End(end))).flatten();
+            // A call that only was not asked about any more may come back.
+            let gone = fields.get(&["by"]) != Some("silence");
+            own.into_iter().chain([over]).chain(gone.then(|| what(What::Over))).collect()
+        }
+        other => return Err(Unreadable(format!("the event {other:?} is not known; use answer, ringing or hangup"))),
+    };
+    let digest = match raw.hook {
+        "route" => id::digest(&[b"arrived", call.to_lowercase().as_bytes()]),
+        _ => digest(&fields),
+    };
+    Ok(Reading { at: at.map_or(0, Timestamp::micros), digest, events, agent: None })
+}
+
+/// Everything that is told, in one order: what is equal is the same event.
+fn digest(fields: &Fields) -> i64 {
+    let mut pairs: Vec<&(String, String)> = fields.0.iter().filter(|(name, _)| name != "key").collect();
+    pairs.sort();
+    let parts: Vec<&[u8]> = pairs.iter().flat_map(|(n, v)| [n.as_bytes(), v.as_bytes()]).collect();
+    id::digest(&parts)
+}
+
+fn end(fields: &Fields) -> LegEnd {
+    let talk_us = fields.seconds(&["answeredtime", "answered", "billsec"]).filter(|t| *t > 0);
+    let status = fields.get(&["status", "dialstatus"]).and_then(outcome).and_then(end_status);
+    // Time in talk is the surest sign of an answer.
+    let status = if talk_us.is_some() { Some(EndStatus::Answered) } else { status };
+    LegEnd { status, duration_us: fields.seconds(&["dialedtime", "dialed"]), talk_us, record_id: None }
+}
+
+/// The leg of an agent: of the one who is named by the device that answered, else by the offer, where it was made to one.
+fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option<&str>, phase: Phase) -> Option<LegEvent> {
+    let named = offer.and_then(|o| o.split_once('.')).and_then(|(_, agent)| (context.agent_line)(agent));
+    let line = peer.map(str::to_owned).or(named)?;
+    let round = offer.map_or("", |o| o.split('.').next().unwrap_or(o));
+    let number = fields.get(&["from"]).map_or(Party::Unknown, |from| context.numbering.read(from));
+    Some(LegEvent {
+        key: format!("{round}/{line}"),
+        sub_call_id: offer.map(str::to_owned),
+        phase,
+        direction: Ranked::new(RANK, Direction::In),
+        extension: Some(Ranked::new(RANK, line)),
+        number: fields.get(&["from"]).map(|_| Ranked::new(RANK, number)),
+        transferred: false,
+        on_behalf: false,
+        via_place: true,
+    })
+}
+
+/// `101` of `PJSIP/101-00000002`, `+79990001122` of `PJSIP/+79990001122@trunk-0000003a`.
+fn endpoint(channel: &str) -> Option<&str> {
+    let name = channel.trim().rsplit('/').next().unwrap_or_default();
+    let name = name.split('@').next().unwrap_or_default();
+    let name = match name.rsplit_once('-') {
+        Some((endpoint, unique)) if unique.len() == 8 && unique.bytes().all(|b| b.is_ascii_hexdigit()) => endpoint,
+        _ => name,
+    };
+    (!name.is_empty() && name.len() <= crate::domain::phone::LONGEST_EXTENSION).then_some(name)
+}

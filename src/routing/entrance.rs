@@ -1,0 +1,189 @@
+//! Where a call goes before it looks for an agent: the number it came through, the keys of an IVR, the doors of a queue.
+
+use crate::domain::hours::BusinessHours;
+use crate::domain::ivr::{EMPTY_KEY, INVALID_KEY, IvrKey, action, entry};
+use crate::domain::queue::{Door, Queue, Target};
+use crate::domain::spec::{Application, Number};
+use crate::domain::time::Timestamp;
+
+/// More nodes than this is a caller who goes in circles (Stringee page, section 12).
+pub const MOST_VISITS: u32 = 50;
+/// So often a node is played again to a caller whose key leads nowhere (section 3.7).
+pub const MOST_FAULTS: u32 = 3;
+
+/// What comes next for a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The prompt of this node.
+    Node(String),
+    /// The responsible chain.
+    Chain,
+    To(Target),
+    /// What the PBX does by itself with such a call.
+    Default,
+    /// The caller is not let in.
+    Blocked,
+}
+
+/// Where a call through `did` begins, with the reason.
+pub fn enter(app: &Application, did: Option<&str>, caller: &str) -> (Next, String) {
+    let Some(number) = did.and_then(|did| app.number.iter().find(|n| n.number == did)) else {
+        return (Next::Default, format!("The number {} is not one of this application.", did.unwrap_or("that was dialled")));
+    };
+    let tree = number.ivr_menu.as_deref().filter(|_| number.enable_ivr).and_then(|id| app.ivr_tree.iter().find(|t| t.id == id));
+    match tree.and_then(|tree| entry(app, tree)) {
+        Some(_) if app.blacklist.iter().any(|b| b.number == caller && b.ivr_blocked) => {
+            (Next::Blocked, "The caller is on the blacklist for the IVR.".into())
+        }
+        Some(node) => (Next::Node(node.id.clone()), format!("The number begins with the IVR node {}.", node.node_name)),
+        None if number.responsible => (Next::Chain, "The number asks for the responsible manager first.".into()),
+        None => after_chain(number),
+    }
+}
+
+/// Where a call goes for which the responsible chain found nobody.
+pub fn after_chain(number: &Number) -> (Next, String) {
+    match &number.queue {
+        Some(queue) => (Next::To(Target::Queue(queue.clone())), format!("The number leads to queue {queue}.")),
+        None => (Next::Default, "The number leads to no queue.".into()),
+    }
+}
+
+/// Where the keys that a caller pressed at a node lead; `None`: nowhere, and the node plays again. Empty digits: none in time.
+pub fn pressed(app: &Application, node: &str, digits: &str) -> Option<Next> {
+    let key = |name: &str| app.ivr_key.iter().find(|k| k.node == node && k.node_key == name);
+    let found = match digits.chars().next() {
+        None => key(EMPTY_KEY),
+        Some(first) => key(first.encode_utf8(&mut [0; 4])).or_else(|| key(INVALID_KEY)),
+    };
+    found.map(leads_to)
+}
+
+fn leads_to(key: &IvrKey) -> Next {
+    match (key.action, &key.queue_id, &key.to_phone_number, &key.next_node) {
+        (action::QUEUE, Some(queue), ..) => Next::To(Target::Queue(queue.clone())),
+        (action::NUMBER, _, Some(number), _) => Next::To(Target::Number(number.clone())),
+        (action::NODE, .., Some(node)) => Next::Node(node.clone()),
+        (action::VOICEMAIL, ..) => Next::To(Target::Voicemail),
+        _ => Next::To(Target::Hangup),
+    }
+}
+
+/// What a queue's doors are judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    pub waited_us: i64,
+    /// Others who wait in it.
+    pub waiting: i64,
+    /// This call has only just come.
+    pub is_new: bool,
+    pub someone_free: bool,
+    pub staffed: bool,
+    pub now: Timestamp,
+}
+
+/// The door by which a call has to leave a queue now. A closed queue offers nobody to anybody; any other does as long as somebody is free.
+pub fn door(app: &Application, queue: &Queue, gate: Gate) -> Option<Door> {
+    let limit_us = queue.maximum_queue_wait_time.saturating_mul(1_000_000);
+    if !is_open(app, queue, gate.now) {
+        Some(Door::Closed)
+    } else if gate.someone_free {
+        None
+    } else if limit_us > 0 && gate.waited_us >= limit_us {
+        Some(Door::Timeout)
+    } else if !gate.staffed && queue.overflow_no_staff.is_some() {
+        Some(Door::NoStaff)
+    } else if gate.is_new && gate.waiting >= queue.maximum_queue_size {
+        Some(Door::Full)
+    } else {
+        None
+    }
+}
+
+fn is_open(app: &Application, queue: &Queue, now: Timestamp) -> bool {
+    if queue.schedule != 2 {
+        return true;
+    }
+    let hours: Option<&BusinessHours> = app.business_hours.iter().find(|h| queue.business_hours_id.as_ref() == Some(&h.id));
+    hours.is_some_and(|h| h.is_open(now, &app.timezone))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn app() -> Application {
+        serde_json::from_value(json!({
+            "id": 1, "name": "Shop", "pbx": "asterisk", "login": "p",
+            "queue": [{"id": "main", "name": "Main", "maximum_queue_size": 2, "maximum_queue_wait_time": 10, "overflow_no_staff": "hangup"}],
+            "number": [
+                {"number": "+74955550100", "queue": "main"}, {"number": "+74955550101", "responsible": true, "queue": "main"},
+                {"number": "+74955550102", "enable_ivr": true, "ivr_menu": "m", "queue": "main"}, {"number": "+74955550103"},
+            ],
+            "ivr_tree": [{"id": "m", "tree_name": "M"}],
+            "ivr_node": [
+                {"id": "b", "tree": "m", "node_name": "B", "node_play_mode": "talk", "node_play_content": "b"},
+                {"id": "a", "tree": "m", "node_name": "A", "node_play_mode": "talk", "node_play_content": "a"},
+            ],
+            "ivr_key": [
+                {"id": "1", "node": "a", "node_key": "1", "action": 1}, {"id": "2", "node": "a", "node_key": "#", "action": 2, "queue_id": "main"},
+                {"id": "3", "node": "a", "node_key": "EMPTY_KEY", "action": 6}, {"id": "4", "node": "b", "node_key": "INVALID_KEY", "action": 4, "next_node": "a"},
+            ],
+            "blacklist": [{"number": "+79990000666"}],
+        }))
+        .expect("an application")
+    }
+
+    #[test]
+    fn each_number_has_its_beginning() {
+        let enters = |did: &str, caller: &str| enter(&app(), Some(did), caller).0;
+        let main = Next::To(Target::Queue("main".into()));
+        assert_eq!(enters("+74955550100", "+79990000666"), main, "the queue has a door of its own for those");
+        assert_eq!(enters("+74955550101", "+79990001101"), Next::Chain);
+        assert_eq!(enters("+74955550102", "+79990001101"), Next::Node("a".into()), "the first node by id is the root");
+        assert_eq!(enters("+74955550102", "+79990000666"), Next::Blocked);
+        assert_eq!(
+            (enters("+74955550103", "x"), enters("+74955550199", "x"), enter(&app(), None, "x").0),
+            (Next::Default, Next::Default, Next::Default)
+        );
+    }
+
+    #[test]
+    fn keys_lead_where_they_are_declared_to() {
+        let app = app();
+        for (node, digits, expected) in [
+            ("a", "1", Some(Next::To(Target::Voicemail))),
+            ("a", "#5", Some(Next::To(Target::Queue("main".into())))),
+            ("a", "", Some(Next::To(Target::Hangup))),
+            ("a", "7", None),
+            ("b", "7", Some(Next::Node("a".into()))),
+            ("b", "", None),
+            ("none", "1", None),
+        ] {
+            assert_eq!(pressed(&app, node, digits), expected, "{node} {digits}");
+        }
+    }
+
+    #[test]
+    fn the_doors_of_a_queue() {
+        let app = app();
+        let gate = Gate { waited_us: 0, waiting: 0, is_new: true, someone_free: false, staffed: true, now: Timestamp(0) };
+        for (gate, expected) in [
+            (gate, None),
+            (Gate { waiting: 2, ..gate }, Some(Door::Full)),
+            (Gate { waiting: 2, is_new: false, ..gate }, None),
+            (Gate { waiting: 2, someone_free: true, ..gate }, None),
+            (Gate { waited_us: 10_000_000, ..gate }, Some(Door::Timeout)),
+            (Gate { waited_us: 9_999_999, ..gate }, None),
+            (Gate { waited_us: 10_000_000, someone_free: true, ..gate }, None),
+            (Gate { staffed: false, ..gate }, Some(Door::NoStaff)),
+        ] {
+            assert_eq!(door(&app, &app.queue[0], gate), expected, "{gate:?}");
+        }
+        let closed = Queue { schedule: 2, ..app.queue[0].clone() };
+        assert_eq!(door(&app, &closed, Gate { someone_free: true, ..gate }), Some(Door::Closed), "hours that are not there are closed");
+        let waits = Queue { overflow_no_staff: None, maximum_queue_wait_time: 0, ..app.queue[0].clone() };
+        assert_eq!(door(&app, &waits, Gate { staffed: false, waited_us: i64::MAX, ..gate }), None);
+    }
+}
