@@ -13,8 +13,20 @@ use crate::store::{Conn, contacts, tokens};
 /// Declares an application's own settings; its lists stay. Secrets come as they were given: one that is absent (or null) stays as stored,
 /// an empty one is removed. The application as
 /// stored, and whether it is new.
-pub fn put_application(conn: &mut Conn, vault: &Vault, mut new: Application, now: Timestamp) -> Result<(Application, bool), DeclareError> {
+///
+/// `references`: whether secrets may newly be read from the server's own variables and files.
+pub fn put_application(
+    conn: &mut Conn,
+    vault: &Vault,
+    mut new: Application,
+    references: bool,
+    now: Timestamp,
+) -> Result<(Application, bool), DeclareError> {
     let known = roster::lock(conn, new.id)?;
+    let foreign = if references { Vec::new() } else { seal::new_references(&new, known.as_ref().map(|(old, _)| old)) };
+    if !foreign.is_empty() {
+        return Err(DeclareError::Invalid(foreign));
+    }
     seal::seal(vault, &mut new, known.as_ref().map(|(old, _)| old)).map_err(DeclareError::Invalid)?;
     let Some((old, items)) = known else {
         super::store(conn, None, &new, Origin::Rest, now)?;

@@ -6,7 +6,7 @@ use crate::domain::spec::{Application, PbxKind};
 use crate::domain::validate::Problem;
 use crate::pbx::Pbx;
 use crate::roster::secret_context;
-use crate::secrets::Vault;
+use crate::secrets::{Vault, reference};
 
 /// Seals what `new` gives readable. What it leaves out (or null) stays as `old` has it; an empty secret is removed.
 ///
@@ -37,6 +37,17 @@ pub fn seal(vault: &Vault, new: &mut Application, old: Option<&Application>) -> 
         set(new, &name, kept);
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// The secrets that `new` lets be read from the server's own variables and files, and that `old` does not already read from there.
+pub fn new_references(new: &Application, old: Option<&Application>) -> Vec<Problem> {
+    let is_new = |name: &String| {
+        let given = get(new, name);
+        given.as_deref().is_some_and(reference::is) && given != old.and_then(|old| get(old, name))
+    };
+    let reason = "env: and file: read what is the server's; give the secret itself, or have it declared with hookflash apply or by an \
+                  administrator of all applications";
+    names(new.pbx).into_iter().filter(is_new).map(|name| Problem::new(&name, reason)).collect()
 }
 
 /// Makes a declaration whole: a secret that it leaves out is no longer one of the application's. For [`seal`], which comes after.

@@ -24,6 +24,11 @@ pub fn spelling(name: &str) -> &str {
     name.char_indices().nth(MOST_CHARACTERS).map_or(name, |(end, _)| &name[..end])
 }
 
+/// True when a PBX's id of a recording can stand in the path of a request: readers of URLs take `.` and `..` for places, also encoded.
+pub fn is_record(id: &str) -> bool {
+    !matches!(id, "" | "." | "..") && spelling(id) == id
+}
+
 /// The name of a leg inside its call: 16 hex digits derived from the PBX's leg id.
 pub fn leg_key(pbx_leg: &str) -> String {
     hex(&Sha256::digest(pbx_leg.as_bytes())[..8])
@@ -103,6 +108,12 @@ mod tests {
         assert_eq!(call_id(807, "0F3C7A"), call_id(807, " 0f3c7a"));
         assert_ne!(call_id(807, "0f3c7a"), call_id(808, "0f3c7a"));
         assert_eq!(call_id(807, "x").len(), 32);
+    }
+
+    #[test]
+    fn a_recording_is_not_called_by_a_place() {
+        assert!(is_record("700101-AB") && is_record("...") && is_record(".a"));
+        assert!(!is_record("") && !is_record(".") && !is_record("..") && !is_record(&"a".repeat(256)));
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn refuse(request: &HttpRequest, refused: Refused, started: Instant) -> HttpResp
         Refused::Address(app) => (StatusCode::FORBIDDEN, "this source address is not allowed", Some(app)),
         Refused::Key(app) => (StatusCode::FORBIDDEN, "the key is missing or wrong", Some(app)),
     };
-    tracing::warn!(path = request.path(), app, status = status.as_u16(), took_ms = millis(started.elapsed()), "hook refused: {title}");
+    tracing::warn!(path = %super::shown(request.path()), app, status = status.as_u16(), took_ms = millis(started.elapsed()), "hook refused: {title}");
     problem(status, title)
 }
 

@@ -16,6 +16,7 @@ mod payload;
 pub mod peer;
 pub mod query;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,9 +28,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::SwaggerUi;
 
 use metrics::counter;
+use percent_encoding::percent_decode_str;
 
 use crate::app::Hookflash;
-use crate::telemetry::{metric, millis};
+use crate::telemetry::{mask, metric, millis};
 use error::{Failure, FieldError};
 use openapi::{BASE, DOCUMENT};
 
@@ -62,15 +64,26 @@ pub fn configure(hookflash: Arc<Hookflash>) -> impl FnOnce(&mut web::ServiceConf
 async fn said(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
     let answered = next.call(request).await;
-    let (method, path, status) = match &answered {
-        Ok(response) => (response.request().method().clone(), response.request().path().to_owned(), response.status()),
-        Err(_) => return answered,
-    };
+    let Ok(response) = &answered else { return answered };
+    let (request, status) = (response.request(), response.status());
     counter!(metric::API_REQUESTS, "status" => STATUS_CLASSES[usize::from(status.as_u16() / 100).min(5)]).increment(1);
-    let app = answered.as_ref().ok().and_then(|r| r.request().match_info().get("app").and_then(|a| a.parse::<i64>().ok()));
-    let app = app.filter(|_| status != actix_web::http::StatusCode::NOT_FOUND);
-    tracing::info!(path, app, method = method.as_str(), status = status.as_u16(), took_ms = millis(started.elapsed()), "api");
+    // Only an application that there is has a log of its own.
+    let known = |id: &i64| request.app_data::<web::Data<Hookflash>>().is_some_and(|server| server.roster.app(*id).is_some());
+    let app = request.match_info().get("app").and_then(|a| a.parse::<i64>().ok()).filter(known);
+    let (path, method) = (shown(request.path()), request.method().as_str());
+    tracing::info!(path = %path, app, method, status = status.as_u16(), took_ms = millis(started.elapsed()), "api");
     answered
+}
+
+/// A path as logs show it: numbers in it are masked as everywhere.
+fn shown(path: &str) -> Cow<'_, str> {
+    let names_number = |name: &str| name.starts_with('+') && name[1..].starts_with(|c: char| c.is_ascii_digit());
+    let segments = || path.split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+    if !segments().any(|name| names_number(&name)) {
+        return Cow::Borrowed(path);
+    }
+    let masked = segments().map(|name| if names_number(&name) { mask(&name).to_string() } else { name.into_owned() });
+    Cow::Owned(masked.collect::<Vec<_>>().join("/"))
 }
 
 /// The labels of the count of requests.
@@ -102,4 +115,17 @@ async fn strict_query(request: ServiceRequest, next: Next<impl MessageBody + 'st
         Err(failure) => failure,
     };
     Ok(request.into_response(refused.error_response()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_path_is_shown_without_the_numbers_in_it() {
+        assert_eq!(shown("/api/v1/apps/807/numbers/%2B74955550100"), "/api/v1/apps/807/numbers/***0100");
+        assert_eq!(shown("/cid/807/event/+79995550777"), "/cid/807/event/***0777");
+        assert_eq!(shown("/api/v1/apps/807/legs"), "/api/v1/apps/807/legs");
+        assert_eq!(shown("/%ff/+/%2Bx"), "/%ff/+/%2Bx");
+    }
 }

@@ -155,7 +155,8 @@ impl Reconciler {
         let settings = app.pbx.telphin().ok_or_else(|| Stopped::Pbx("this PBX has no call history that can be read".into()))?;
         let whole = asked.to.since(asked.from).max(1) as f64;
         for (from, to) in periods(asked.from, asked.to) {
-            for page in 1.. {
+            let mut page = 1;
+            let left = loop {
                 let reply = self.page(app, settings, (from, to), page).await?;
                 let found: api::HistoryPage = reply.json().map_err(|e| Stopped::Pbx(format!("the call history: {e}")))?;
                 for record in &found.call_history {
@@ -165,12 +166,17 @@ impl Reconciler {
                 }
                 listener.at(report.reached.since(asked.from) as f64 / whole);
                 if found.call_history.len() < found.per_page.unwrap_or(api::HISTORY_PAGE).max(1) {
-                    break;
+                    break limit_left(&reply);
                 }
                 limit_left(&reply)?;
                 self.hold(app.id(), holder).await?;
-            }
+                page += 1;
+            };
             report.reached = to.max(report.reached);
+            if to < asked.to {
+                left?;
+                self.hold(app.id(), holder).await?;
+            }
             listener.at(report.reached.since(asked.from) as f64 / whole);
         }
         Ok(())

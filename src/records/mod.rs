@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
+use crate::domain::id;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
 use crate::net::{NetError, Request, Streaming};
@@ -81,6 +82,9 @@ impl Recordings {
 
     /// Starts the audio of a recording, or of the part of it that was asked for.
     pub async fn open(&self, app: &App, record: &str, asked: Option<Asked>) -> Result<Audio, RecordError> {
+        if !id::is_record(record) {
+            return Err(RecordError::NotFound);
+        }
         let (id, name) = (app.id(), record.to_owned());
         let (deleted, leg) =
             self.db.read(move |conn| Ok((records::is_deleted(conn, id, &name)?, records::leg_of(conn, id, &name)?))).await?;
@@ -137,7 +141,7 @@ impl Recordings {
 
     /// Deletes one recording at the PBX; one that the PBX no longer has counts as deleted.
     pub async fn delete(&self, app: &App, record: &str) -> Result<(), RecordError> {
-        let settings = app.pbx.telphin().ok_or(RecordError::NotFound)?;
+        let settings = app.pbx.telphin().filter(|_| id::is_record(record)).ok_or(RecordError::NotFound)?;
         let known = {
             let (id, name) = (app.id(), record.to_owned());
             self.db.read(move |conn| Ok(records::leg_of(conn, id, &name)?.is_some() && !records::is_deleted(conn, id, &name)?)).await?

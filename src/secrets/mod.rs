@@ -8,7 +8,7 @@
 //! error and no `Debug` shows a value.
 
 mod key;
-mod reference;
+pub mod reference;
 
 use std::fmt;
 

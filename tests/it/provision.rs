@@ -5,13 +5,14 @@ use hookflash::domain::time::Clock;
 use hookflash::pbx::setup::{Change, Sign};
 use hookflash::provision::check::Report;
 use hookflash::provision::{self, Outcome, Provision, Stop, Task};
+use hookflash::roster::secret_context;
 use hookflash::simulator::telphin::{Conditions, Config, Directory, Extension, ExtensionType, Method, Rule, Simulator};
 use hookflash::store::{Conn, Durability, roster};
 use rstest::rstest;
 use serde_json::json;
 
 use crate::support::Backend::{Postgres, Sqlite};
-use crate::support::{Backend, House, START, at_pbx};
+use crate::support::{Backend, House, SHOP, START, at_pbx};
 
 const HERE: &str = "https://pbx.example.com";
 const EVENTS: &str = "https://pbx.example.com/cid/807/event/TLP55522?key=k%267";
@@ -183,6 +184,32 @@ async fn what_the_key_or_the_hand_left_behind_is_brought_right_in_place(#[values
     assert_eq!(signs(of("rules of IVR 099")), [Sign::Change]);
     assert!(site.pbx.subscriptions().iter().any(|(_, s)| s.id == id && s.url == EVENTS), "changed, not made anew");
     assert_eq!(site.start(), [ours(), theirs()].concat());
+    site.does(Task::Off).await;
+    assert!(site.is_clean());
+    site.pbx.stop().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_new_key_and_a_new_name_of_the_variable_leave_nothing_of_the_old(#[values(Sqlite, Postgres)] backend: Backend) {
+    let site = Site::open(backend).await;
+    site.does(Task::On).await;
+    let before = site.pbx.subscriptions().len();
+    let key = site.house.hookflash.vault.store(&secret_context(SHOP, "key"), "new").unwrap();
+    site.declare(|app| {
+        app.key = Some(key);
+        app.telphin.as_mut().unwrap()["variable"] = json!("boss");
+    })
+    .await;
+    let (done, ended) = site.run(Task::On, false).await;
+    ended.unwrap();
+    assert!(done.iter().all(|outcome| outcome.trouble.is_none()), "{done:?}");
+    let there = site.pbx.subscriptions();
+    let mut ours = there.iter().filter(|(_, s)| !s.url.starts_with("https://stranger.example"));
+    assert!(there.len() == before && ours.all(|(_, s)| s.url.ends_with("?key=new")), "{there:?}");
+    let transfers: Vec<Rule> = site.start().into_iter().filter(|r| matches!(r, Rule::TransferFromVariable { .. })).collect();
+    assert_eq!(transfers, [Rule::TransferFromVariable { variable: "boss".into() }]);
+    assert_eq!(site.does(Task::On).await.len(), 0, "nothing is left to do");
     site.does(Task::Off).await;
     assert!(site.is_clean());
     site.pbx.stop().await;

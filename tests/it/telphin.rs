@@ -313,3 +313,17 @@ async fn recordings_are_deleted_here_and_at_the_pbx(#[values(Sqlite, Postgres)] 
     assert_eq!(list["items"], json!([]));
     street.close().await;
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_recording_is_not_asked_for_by_the_name_of_a_place(#[values(Sqlite, Postgres)] backend: Backend) {
+    let house = House::open(backend).await;
+    let client = house.client().await;
+    for id in ["%2e", "%2e%2e", ".."] {
+        for path in ["audio", "storage_url"] {
+            client.get(&format!("/api/v1/apps/807/records/{id}/{path}")).await.refused(404);
+        }
+        client.delete(&format!("/api/v1/apps/807/records/{id}")).await.refused(404);
+    }
+    client.get("/api/v1/apps/807/records/nosuch/storage_url").await.refused(404);
+}

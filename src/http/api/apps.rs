@@ -15,8 +15,8 @@ use crate::http::body::{Json, decode};
 use crate::http::error::{Failure, FieldError};
 use crate::http::extract::{AppPath, Caller, NewAppId};
 use crate::http::query::{Force, Items, Page, Query};
-use crate::store::Durability;
 use crate::store::roster;
+use crate::store::{Conn, Durability};
 
 /// Rows that one transaction of a deletion takes: other writes come in between.
 const PURGE_ROWS: usize = 2_000;
@@ -56,7 +56,10 @@ async fn put_one(at: NewAppId, Json(body): Json<Value>) -> Result<HttpResponse, 
     at.must(Action::WriteSettings, at.id)?;
     let app = application(at.id, body)?;
     let (vault, clock) = (at.hookflash.vault.clone(), at.hookflash.clock.clone());
-    let (stored, is_new) = at.declare(move |conn| Ok(edit::put_application(conn, &vault, app.clone(), clock.now())?)).await?;
+    // Who administers one application has no business in the server's environment and files.
+    let references = at.principal.application.is_none();
+    let put = move |conn: &mut Conn| Ok(edit::put_application(conn, &vault, app.clone(), references, clock.now())?);
+    let (stored, is_new) = at.declare(put).await?;
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     if is_new {
         response.insert_header((header::LOCATION, format!("/api/v1/apps/{}", at.id)));

@@ -213,6 +213,11 @@ async fn delete_one(at: AppPath, id: Id) -> Result<HttpResponse, Failure> {
 #[get("/apps/{app}/records/{id}/storage_url")]
 async fn storage_url(at: AppPath, id: Id) -> Result<Answer<StorageUrl>, Failure> {
     readable(&at, &id.0).await?;
+    let (app, name) = (at.id(), id.0.clone());
+    let is_there = at.read(move |conn| Ok(records::leg_of(conn, app, &name)?.is_some() && !records::is_deleted(conn, app, &name)?)).await?;
+    if !is_there {
+        return Err(Failure::missing("recording", &id.0));
+    }
     let server = &at.hookflash;
     let token = server.links.token(at.id(), &id.0, &at.principal.name).await?;
     Ok(Answer(StorageUrl { record_url: format!("{}/r/{token}", server.settings.server.base_url()) }))
@@ -259,7 +264,7 @@ async fn revoke(at: AppPath, id: Id) -> Result<HttpResponse, Failure> {
     if revoked { Ok(HttpResponse::NoContent().finish()) } else { Err(Failure::missing("valid link", &id.0)) }
 }
 
-/// Refuses an agent the recordings of others, and everybody an id that can be none.
+/// Refuses an agent the recordings of others.
 async fn readable(at: &AppPath, record: &str) -> Result<(), Failure> {
     let Some(agent) = at.principal.only_agent() else { return at.must(Action::ReadRecords(None)) };
     let (app, name) = (at.id(), record.to_owned());

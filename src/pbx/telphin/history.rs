@@ -193,7 +193,7 @@ impl Record<'_> {
                 status: leg.status(),
                 duration_us: Some(at.since(begun)),
                 talk_us: answered.map(|a| talk_us.unwrap_or(at.since(a))),
-                record_id: present(leg.record_uuid.as_deref()).filter(|r| id::spelling(r) == *r).map(str::to_owned),
+                record_id: present(leg.record_uuid.as_deref()).filter(|r| id::is_record(r)).map(str::to_owned),
             };
             self.push(at, client, did, event(Phase::End(end)));
         }

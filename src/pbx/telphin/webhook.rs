@@ -237,8 +237,7 @@ fn call_event(
             status: fields.get("callstatus").map(end_status),
             duration_us: fields.integer("duration").map(|d| d.max(0)),
             talk_us: fields.integer("bridgedduration").map(|d| d.max(0)),
-            // An id that was cut would name another recording.
-            record_id: fields.get("recid").map(str::trim).filter(|r| id::spelling(r) == *r).map(str::to_owned),
+            record_id: fields.get("recid").map(str::trim).filter(|r| id::is_record(r)).map(str::to_owned),
         }),
         _ => Phase::Begin,
     };

@@ -1,11 +1,13 @@
 //! Applications, and their health.
 
+use hookflash::auth::Role;
+use hookflash::declare::seal;
 use hookflash::domain::spec::PbxKind;
 use hookflash::store::{Conn, Durability, contacts, roster};
 use serde_json::{Value, json};
 
 use super::shop;
-use crate::support::{House, on_both};
+use crate::support::{House, SHOP, on_both};
 
 fn second() -> Value {
     json!({
@@ -203,6 +205,31 @@ async fn an_application_that_cannot_be_used_says_why_and_can_be_mended() {
         assert!(health["findings"][0]["detail"].as_str().is_some_and(|d| d.contains("exotel")), "{health}");
         client.put(&shop(""), good.clone()).await.ok();
         assert_eq!(client.get(&shop("")).await.ok(), good);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_administers_one_application_cannot_read_the_servers_files_and_variables() {
+    on_both(async |house| {
+        let bound = house.client().await.with(&house.token(Role::Admin, Some(SHOP), None).await);
+        let given = |secret: &str| {
+            let mut spec = house.app().spec.clone();
+            spec.telphin.as_mut().unwrap()["client_secret"] = json!(secret);
+            seal::shown(&spec).map(|mut shown| {
+                shown["telphin"]["client_secret"] = json!(secret);
+                shown
+            })
+        };
+        for reference in ["file:hookflash.db.key", "env:HOME"] {
+            let refused = bound.put(&shop(""), given(reference).unwrap()).await.refused(422);
+            assert!(refused.iter().any(|field| field.contains("telphin.client_secret")), "{refused:?}");
+        }
+        bound.put(&shop(""), given("a literal").unwrap()).await.ok();
+        let everybodys = house.client().await;
+        everybodys.put(&shop(""), given("env:HOME").unwrap()).await.ok();
+        // What is there already stays: it was not he who said it.
+        bound.put(&shop(""), given("env:HOME").unwrap()).await.ok();
     })
     .await;
 }

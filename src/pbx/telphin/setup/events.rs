@@ -17,6 +17,8 @@ pub struct Subscriptions {
     hook: &'static str,
     hooks: Hooks,
     types: &'static [&'static str],
+    /// The PBX changes one in place; those of queue agents it only adds and removes (section 6).
+    can_change: bool,
 }
 
 /// A subscription as the PBX shows it.
@@ -42,6 +44,7 @@ impl Subscriptions {
             hook: "event",
             hooks: hooks.clone(),
             types,
+            can_change: true,
         })
     }
 
@@ -52,6 +55,7 @@ impl Subscriptions {
             hook: "agent",
             hooks: hooks.clone(),
             types: &["agent-login", "agent-logout"],
+            can_change: false,
         }
     }
 
@@ -75,7 +79,7 @@ impl Subscriptions {
         let mut steps = Vec::new();
         for event_type in self.types.iter().filter(|_| wanted) {
             let of_type: Vec<&Subscription> = ours.iter().copied().filter(|s| s.event_type == *event_type).collect();
-            let kept = of_type.iter().find(right).or(of_type.first());
+            let kept = of_type.iter().find(right).or(of_type.first().filter(|_| self.can_change));
             match kept {
                 None => steps.push(self.step(Sign::Add, event_type, Request::post_json(&self.place, &self.body(event_type)))),
                 Some(kept) => {

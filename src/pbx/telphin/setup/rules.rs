@@ -25,6 +25,10 @@ pub struct Rules {
     wanted: bool,
 }
 
+fn is_transfer(rule: &Rule) -> bool {
+    rule.action == "transfer_from_variable"
+}
+
 /// The settings of an IVR.
 #[derive(Debug, Deserialize)]
 struct Ivr {
@@ -66,13 +70,18 @@ impl Rules {
 
     /// Looks like our second rule.
     fn transfers(&self, rule: &Rule) -> bool {
-        rule.action == "transfer_from_variable" && rule.transfer_variable.as_deref() == Some(self.settings.variable.as_str())
+        is_transfer(rule) && self.names_ours(rule)
+    }
+
+    fn names_ours(&self, rule: &Rule) -> bool {
+        rule.transfer_variable.as_deref() == Some(self.settings.variable.as_str())
     }
 
     /// Our second rule among the rules, as far as it can be told from others'.
     fn transfer<'r>(&self, rules: &'r [Rule], memory: &Memory) -> Option<&'r Rule> {
         let alike = || rules.iter().filter(|r| self.transfers(r));
-        let made = alike().find(|r| memory.ours.contains(&r.id));
+        // Also under the name that the variable had when it was made.
+        let made = rules.iter().find(|r| is_transfer(r) && memory.ours.contains(&r.id));
         let behind = || {
             // While it is being made, one that stands there is somebody else's; one that was made and is gone may have been made anew by hand.
             if memory.begun && memory.ours.is_empty() {
@@ -132,6 +141,7 @@ impl Rules {
                 memory = Memory { begun: true, ours: Default::default(), others: alike(&memory), making: true };
                 Some(Step { makes: true, ..self.add(&place, self.second(), self.text_of_second()) })
             }
+            (_, Some(rule)) if !self.names_ours(rule) => Some(self.put(&place, rule, self.second(), rule.position, self.text_of_second())),
             (Some(asks), Some(transfer)) => match (is_at(rules, 0, asks), is_at(rules, 1, transfer), is_at(rules, 0, transfer)) {
                 (true, true, _) => None,
                 (_, _, false) => Some(self.put(&place, transfer, self.second(), Some(1), self.text_of_second())),
@@ -153,9 +163,10 @@ impl Rules {
     /// All that differs, for people.
     fn changes(&self, rules: &[Rule], asks: Option<&Rule>, transfer: Option<&Rule>) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (place, rule, right, text) in
-            [(0, asks, asks.is_some_and(|r| self.is_right(r)), self.text_of_first()), (1, transfer, true, self.text_of_second())]
-        {
+        for (place, rule, right, text) in [
+            (0, asks, asks.is_some_and(|r| self.is_right(r)), self.text_of_first()),
+            (1, transfer, transfer.is_some_and(|r| self.names_ours(r)), self.text_of_second()),
+        ] {
             let there = rule.is_some_and(|r| is_at(rules, place, r));
             match rule {
                 None => changes.push(Change { sign: Sign::Add, text }),
