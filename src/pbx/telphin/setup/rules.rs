@@ -97,8 +97,7 @@ impl Rules {
 
     /// From the rules of `start` in their order to what is wanted.
     pub fn difference(&self, context: &str, rules: &[Rule], memory: &Memory, wanted: bool) -> Plan {
-        let place =
-            api::path(&self.settings, format_args!("/extension/{}/ivr/context/{}/options/start/rules/", self.id, api::encode(context)));
+        let place = self.place(context);
         let asking: Vec<&Rule> = rules.iter().filter(|r| self.asks_us(r)).collect();
         let asks = asking.first().copied();
         let transfer = self.transfer(rules, memory);
