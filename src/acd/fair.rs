@@ -44,7 +44,7 @@ pub fn kept(
     older.sort_by(|a, b| (a.0.rank_at, &a.0.call_id).cmp(&(b.0.rank_at, &b.0.call_id)));
     let ids: Vec<String> = older.iter().map(|(call, _)| call.call_id.clone()).collect();
     let mut of_call: BTreeMap<String, Vec<Offer>> = BTreeMap::new();
-    for offer in offers::of_calls(conn, app.id(), &ids)? {
+    for offer in offers::in_hand_of(conn, app.id(), &ids)? {
         of_call.entry(offer.call_id.clone()).or_default().push(offer);
     }
     let mut wishes = Vec::new();

@@ -100,12 +100,13 @@ pub async fn dry_run(db: &Db, clock: &Clock, app: &Arc<App>, caller: &str, did: 
 
 fn asked(app: &App, request: &RoutingRequest, now: Timestamp) -> Asked {
     let caller = app.with_context(|context| context.numbering.read(&request.caller));
-    let id = id::fresh(now);
-    let pbx_call_id = request.call.as_deref().map(|c| id::spelling(c).to_owned());
+    // A question without a call is about one of its own.
+    let name = request.call.as_deref().map_or_else(|| id::fresh(now), |c| id::spelling(c).to_owned());
+    let call = id::call_id(app.id(), request.call.as_deref().unwrap_or(&name));
     Asked {
-        // A question without a call is about one of its own.
-        call: id::call_id(app.id(), request.call.as_deref().unwrap_or(&id)),
-        pbx_call_id: pbx_call_id.unwrap_or_else(|| id.clone()),
+        decision: id::about(&call, now),
+        call,
+        pbx_call_id: name,
         caller: match caller {
             Party::External(number) => number,
             _ => request.caller.chars().take(64).collect(),
@@ -114,7 +115,6 @@ fn asked(app: &App, request: &RoutingRequest, now: Timestamp) -> Asked {
         did: request.did.clone(),
         dialled: request.dialled.clone(),
         report: request.report.clone(),
-        decision: id,
     }
 }
 
@@ -134,7 +134,7 @@ fn answer(said: Said, started: Instant) -> Answer {
 /// saved.
 pub fn rescind(conn: &mut Conn, app: &App, state: &mut crate::domain::agent::AgentState, now: Timestamp) -> Result<()> {
     let Some(claim) = state.claim.clone() else { return Ok(()) };
-    for offer in offers::of_call(conn, app.id(), &claim.call)? {
+    for offer in offers::in_hand(conn, app.id(), &claim.call)? {
         let his = offer.agent == state.agent && offer.ended_at.is_none() && offer.state() == OfferState::Pending;
         if his && offers::set_state(conn, &offer, OfferState::Rescinded, Some(now))? {
             (state.claim, state.engaged_since) = (None, now);

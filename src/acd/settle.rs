@@ -23,7 +23,7 @@ pub fn report(conn: &mut Conn, app: &App, call: &str, report: &Report, now: Time
         return Ok(());
     }
     let pending: Vec<Offer> =
-        offers::of_call(conn, app.id(), call)?.into_iter().filter(|o| o.ended_at.is_none() && o.state() == OfferState::Pending).collect();
+        offers::in_hand(conn, app.id(), call)?.into_iter().filter(|o| o.ended_at.is_none() && o.state() == OfferState::Pending).collect();
     let queue = row.queue.as_deref().and_then(|id| app.spec.queue.iter().find(|q| q.id == id));
     for offer in pending.iter().filter(|o| how != OfferState::NoAnswer || rang_out(queue, &position, o, now)) {
         end(conn, app, offer, how, now)?;

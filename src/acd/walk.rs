@@ -83,7 +83,7 @@ impl Decided {
 pub fn answer(conn: &mut Conn, app: &App, asked: &Asked, now: Timestamp) -> Result<Said> {
     offers::lock_call(conn, &asked.call)?;
     let (row, offers) = match routed::get(conn, app.id(), &asked.call)? {
-        Some(row) => (row, offers::of_call(conn, app.id(), &asked.call)?),
+        Some(row) => (row, offers::in_hand(conn, app.id(), &asked.call)?),
         None => (arrive(conn, app, asked, now)?, Vec::new()),
     };
     let position = Position { hops: 0, ..Position::read(&row.place) };

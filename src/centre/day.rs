@@ -387,7 +387,7 @@ impl Day<'_> {
                 let mut open = 0;
                 for call in &calls {
                     entries.insert(call.clone(), routed::entries_of(conn, APP, call)?);
-                    open += offers::of_call(conn, APP, call)?.iter().filter(|o| o.ended_at.is_none()).count();
+                    open += offers::in_hand(conn, APP, call)?.iter().filter(|o| o.ended_at.is_none()).count();
                 }
                 Ok((agents::all(conn, APP)?, open, entries))
             })

@@ -36,7 +36,7 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
             work.entry(agent.id.clone()).or_default().talked_until = Some(now);
         }
     }
-    let open: Vec<Offer> = offers::of_call(conn, app.id(), change.call)?.into_iter().filter(|o| o.ended_at.is_none()).collect();
+    let open: Vec<Offer> = offers::in_hand(conn, app.id(), change.call)?.into_iter().filter(|o| o.ended_at.is_none()).collect();
     for (offer, to) in moves(&open, change) {
         if offers::set_state(conn, offer, to.state, to.ended.then_some(now))? && to.ended {
             work.entry(offer.agent.clone()).or_default().released = Some(to.state);

@@ -113,7 +113,7 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
     db.read_here(move |conn| {
         let now = clock.now();
         let offers = match &call {
-            Some(call) if app.spec.routing.only_available => offers::of_call(conn, app.id(), call)?,
+            Some(call) if app.spec.routing.only_available => offers::in_hand(conn, app.id(), call)?,
             _ => Vec::new(),
         };
         let standing = offers.iter().find(|o| is_standing(o, now)).cloned();
@@ -185,7 +185,7 @@ async fn claim(db: &Db, clock: &Clock, app: &Arc<App>, name: &str, decision: &st
     db.write(Durability::Process, move |conn| {
         offers::lock_call(conn, &name)?;
         let now = clock.now();
-        let of_call = offers::of_call(conn, app.id(), &name)?;
+        let of_call = offers::in_hand(conn, app.id(), &name)?;
         if let Some(offer) = of_call.into_iter().find(|o| is_standing(o, now)) {
             return Ok(Claimed::Standing(offer));
         }
@@ -220,7 +220,7 @@ pub async fn withdraw(db: &Db, clock: &Clock, app: i64, call: String) -> Result<
     let clock = clock.clone();
     db.write(Durability::Process, move |conn| {
         let now = clock.now();
-        for offer in offers::of_call(conn, app, &call)?.iter().filter(|o| o.state() == OfferState::Pending) {
+        for offer in offers::in_hand(conn, app, &call)?.iter().filter(|o| o.state() == OfferState::Pending) {
             if offers::set_state(conn, offer, OfferState::Rescinded, Some(now))? {
                 agents::release(conn, app, &offer.agent, &call, now)?;
             }

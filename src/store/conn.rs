@@ -44,7 +44,7 @@ impl Conn {
         let failed = |e: diesel::ConnectionError| StoreError::Connection(e.to_string());
         match url {
             Url::Sqlite(path) => {
-                sqlite::plan_once();
+                sqlite::prepare_all();
                 let mut c = SqliteConnection::establish(&path.to_string_lossy()).map_err(failed)?;
                 // A page cache of 4 MB a connection: the operating system's cache holds the rest, and memory is judged by our own pages.
                 c.batch_execute(

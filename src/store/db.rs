@@ -12,7 +12,7 @@ use super::conn::Url;
 use super::decisions::Behind;
 use super::syncer::Syncer;
 use super::writer::{self, Beside, Durability, Job, Write};
-use super::{Conn, Result, StoreError, migrate};
+use super::{Conn, Result, StoreError, gathered, migrate};
 use crate::domain::decision::Decision;
 
 /// How long decisions wait for others to be written with.
@@ -95,7 +95,8 @@ impl Db {
             let (jobs, queue) = mpsc::channel(writer::QUEUE);
             let stopped = Arc::new(AtomicBool::new(false));
             // Copying the log and waiting for the disk are done by the threads beside it; the writer's own commits must not.
-            first.execute("PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16384")?;
+            first.execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384")?;
+            gathered::gather(&mut first)?;
             let beside =
                 Beside { decisions: behind.clone(), checkpoints: Checkpoints::start(path)?, syncer: Syncer::start(path, stopped.clone())? };
             let its_stop = stopped.clone();

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use diesel::prelude::*;
 
 use super::prepared::kept;
-use super::schema::{calls, decisions};
+use super::schema::decisions;
+use super::spans::{Span, call_part};
 use super::{Conn, Result, from_json, to_json};
 use crate::domain::decision::{Decision, Outcome};
 use crate::domain::id;
@@ -18,11 +19,6 @@ const CROWDED: usize = 8_192;
 const AT_ONCE: usize = 16;
 /// So many may wait at the most: a store that is away for long must not take the memory too.
 const MOST: usize = 65_536;
-
-diesel::define_sql_function! {
-    /// `length` characters of a text from the one numbered `from`, counted from one.
-    fn substr(text: diesel::sql_types::Text, from: diesel::sql_types::Integer, length: diesel::sql_types::Integer) -> diesel::sql_types::Text;
-}
 
 /// Decisions that were answered and are not yet written.
 #[derive(Default)]
@@ -144,70 +140,18 @@ pub fn of_call(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Deci
 }
 
 /// The decisions about some calls, oldest first.
-///
-/// Read from the index of ids, of the time in which the calls went on; of all times for a call that is known by its decisions alone.
 pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Decision>> {
-    let known: Vec<(String, i64, Option<i64>, i64)> = on_backend!(conn, |c| calls::table
-        .filter(calls::application.eq(application).and(calls::id.eq_any(calls)))
-        .select((calls::id, calls::started_at, calls::ended_at, calls::first_received_at))
-        .load(c))?;
-    let mut spans: Vec<Span> = known.iter().map(|(id, started, ended, heard)| Span::of_call(id, *started, *ended, *heard)).collect();
-    spans.extend(calls.iter().filter(|id| known.iter().all(|k| k.0 != **id)).map(|id| Span::of_all_times(id)));
     let mut found = Vec::new();
-    for Span { from, to, calls } in Span::merged(spans) {
-        let parts: Vec<String> = calls.iter().map(|c| id::call_part(c)).collect();
+    for Span { from, to, calls, parts } in Span::of_calls(conn, application, calls)? {
         let rows: Vec<Row> = on_backend!(conn, |c| decisions::table
             .filter(decisions::application.eq(application).and(decisions::id.ge(id::floor(from))).and(decisions::id.lt(id::floor(to))))
-            .filter(substr(decisions::id, id::CALL_PART.0, id::CALL_PART.1).eq_any(&parts))
+            .filter(call_part(decisions::id).eq_any(&parts))
             .order(decisions::id)
             .select(Row::as_select())
             .load(c))?;
         found.extend(rows.into_iter().filter(|row| row.call_id.as_ref().is_some_and(|of| calls.contains(of))));
     }
     found.into_iter().map(Row::into_decision).collect()
-}
-
-/// A time, by our clock, in which decisions about some calls were made.
-struct Span {
-    from: Timestamp,
-    to: Timestamp,
-    calls: Vec<String>,
-}
-
-impl Span {
-    /// What a call that has not ended may have gone on for before its first event reached us; and how late an event may be. Seconds.
-    const LONGEST: i64 = 4 * 3_600;
-    const LATE: i64 = 600;
-
-    /// While a call goes on its decisions are made and its first event comes. The PBX's clock tells how long that was, not when.
-    fn of_call(id: &str, started_at: i64, ended_at: Option<i64>, first_received_at: i64) -> Span {
-        let heard = Timestamp(first_received_at);
-        let lasted = ended_at.map(|ended| Timestamp(ended).since(Timestamp(started_at)).max(0) / 1_000_000 + Span::LATE);
-        Span {
-            from: heard.plus_s(-lasted.unwrap_or(Span::LONGEST)),
-            to: lasted.map_or(Timestamp::MAX, |s| heard.plus_s(s)),
-            calls: vec![id.to_owned()],
-        }
-    }
-
-    fn of_all_times(id: &str) -> Span {
-        Span { from: Timestamp(0), to: Timestamp::MAX, calls: vec![id.to_owned()] }
-    }
-
-    /// Those that overlap as one, in the order of time.
-    fn merged(mut spans: Vec<Span>) -> Vec<Span> {
-        spans.sort_by_key(|span| span.from);
-        spans.into_iter().fold(Vec::new(), |mut merged: Vec<Span>, span| {
-            match merged.last_mut() {
-                Some(last) if span.from <= last.to => {
-                    last.to = last.to.max(span.to);
-                    last.calls.extend(span.calls);
-                }
-                _ => merged.push(span),
-            }
-            merged
-        })
-    }
 }
 
 /// Decisions with an id of `from` or later, oldest first.

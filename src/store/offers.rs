@@ -5,18 +5,20 @@ use diesel::sql_types::{Bool, Text};
 
 use super::prepared::{kept, update};
 use super::schema::offers;
+use super::spans::{Span, call_part};
 use super::{Conn, Result};
 use crate::domain::agent::OfferState;
+use crate::domain::id;
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
-/// An offer. Its id is that of the decision that made it.
+/// An offer. Its id begins with that of the decision that made it, and so with the time and a part of the call's id.
 #[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = offers, treat_none_as_default_value = false)]
 pub struct Offer {
     pub application: i64,
-    pub call_id: String,
     pub id: String,
+    pub call_id: String,
     pub agent: String,
     /// The extension that was named.
     pub extension: String,
@@ -33,12 +35,43 @@ impl Offer {
     }
 }
 
-pub fn of_call(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offer>> {
+/// What [`in_hand`] and its index (`offers_in_hand`) are about, word for word alike.
+const IN_HAND: &str = "(ended_at IS NULL OR state IN ('no_answer', 'busy', 'rejected', 'unreachable'))";
+
+/// The offers of a call that bind somebody or were made in vain ([`OfferState::counts_as_tried`]), oldest first: all that matters to what the
+/// call does next.
+pub fn in_hand(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offer>> {
     Ok(on_backend!(conn, |c| offers::table
         .filter(offers::application.eq(application).and(offers::call_id.eq(call)))
+        .filter(diesel::dsl::sql::<Bool>(IN_HAND))
         .order(offers::id)
         .select(Offer::as_select())
         .load(c))?)
+}
+
+/// [`in_hand`] of several calls.
+pub fn in_hand_of(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
+    Ok(on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::call_id.eq_any(calls)))
+        .filter(diesel::dsl::sql::<Bool>(IN_HAND))
+        .order(offers::id)
+        .select(Offer::as_select())
+        .load(c))?)
+}
+
+/// Every offer of some calls, oldest first.
+pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
+    let mut found: Vec<Offer> = Vec::new();
+    for Span { from, to, calls, parts } in Span::of_calls(conn, application, calls)? {
+        let rows: Vec<Offer> = on_backend!(conn, |c| offers::table
+            .filter(offers::application.eq(application).and(offers::id.ge(id::floor(from))).and(offers::id.lt(id::floor(to))))
+            .filter(call_part(offers::id).eq_any(&parts))
+            .order(offers::id)
+            .select(Offer::as_select())
+            .load(c))?;
+        found.extend(rows.into_iter().filter(|offer| calls.contains(&offer.call_id)));
+    }
+    Ok(found)
 }
 
 /// Lets one transaction at a time make offers of this call, so that two questions about it cannot bind two agents. SQLite has one writer.
@@ -47,14 +80,6 @@ pub fn lock_call(conn: &mut Conn, call: &str) -> Result<()> {
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind::<Text, _>(call).execute(c)?;
     }
     Ok(())
-}
-
-pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
-    Ok(on_backend!(conn, |c| offers::table
-        .filter(offers::application.eq(application).and(offers::call_id.eq_any(calls)))
-        .order(offers::id)
-        .select(Offer::as_select())
-        .load(c))?)
 }
 
 pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
@@ -66,7 +91,6 @@ pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
 pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, ended: Option<Timestamp>) -> Result<bool> {
     let as_seen = offers::application
         .eq(offer.application)
-        .and(offers::call_id.eq(&offer.call_id))
         .and(offers::id.eq(&offer.id))
         .and(offers::state.eq(&offer.state))
         .and(offers::ended_at.is_null());
@@ -85,15 +109,16 @@ pub fn expired(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Offer>
         .load(c))?)
 }
 
-/// Deletes up to `limit` ended offers made before `before`; how many it deleted.
-pub fn prune(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) -> Result<usize> {
-    let old: Vec<(String, String)> = on_backend!(conn, |c| offers::table
-        .filter(offers::application.eq(application).and(offers::made_at.lt(before.0)).and(offers::state.ne("pending")))
+/// Deletes up to `limit` ended offers whose id is below `floor`; how many it deleted.
+pub fn prune(conn: &mut Conn, application: i64, floor: &str, limit: i64) -> Result<usize> {
+    let old: Vec<String> = on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::id.lt(floor)).and(offers::state.ne("pending")))
+        .order(offers::id)
         .limit(limit)
-        .select((offers::call_id, offers::id))
+        .select(offers::id)
         .load(c))?;
-    for (call, id) in &old {
-        on_backend!(conn, |c| diesel::delete(offers::table.find((application, call, id))).execute(c))?;
+    for id in &old {
+        on_backend!(conn, |c| diesel::delete(offers::table.find((application, id))).execute(c))?;
     }
     Ok(old.len())
 }

@@ -161,10 +161,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    offers (application, call_id, id) {
+    offers (application, id) {
         application -> BigInt,
-        call_id -> Text,
         id -> Text,
+        call_id -> Text,
         agent -> Text,
         extension -> Text,
         state -> Text,
@@ -319,6 +319,19 @@ diesel::table! {
         agent -> Nullable<Text>,
         answered_at -> Nullable<BigInt>,
         talk_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    agent_marks (application, at, agent) {
+        application -> BigInt,
+        at -> BigInt,
+        agent -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        by_whom -> Text,
+        then_at -> Nullable<BigInt>,
+        then_state -> Nullable<Text>,
     }
 }
 

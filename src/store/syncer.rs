@@ -1,6 +1,6 @@
 //! Waiting for the disk, beside the writer.
 //!
-//! The writer hands what it committed into the operating system's hands (`synchronous=NORMAL`) and goes on with the next transaction; this
+//! The writer hands what it committed into the operating system's hands (see [`super::gathered`]) and goes on with the next transaction; this
 //! thread then forces SQLite's write-ahead log onto the disk and answers the jobs that asked for it. What was committed while one wait lasted
 //! shares the next. SQLite itself forces the log before anything of it is copied into the database file, and its header before a new round of
 //! it, so an answered commit is found again whenever the power fails.

@@ -1,10 +1,14 @@
 //! What agents were, change by change.
+//!
+//! A mark is written at the end of `agent_marks`, whose key begins with the time: agents change in no order, and a row at a place of its own
+//! for each would be a page of the disk each. [`file`] moves what is old, many at once, to `agent_times`, whose key begins with the agent.
+//! Whoever reads looks at both.
 
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
 use super::prepared::{kept, upsert};
-use super::schema::agent_times;
+use super::schema::{agent_marks, agent_times};
 use super::{Conn, Result};
 use crate::domain::agent::{AgentState, State};
 use crate::domain::agent_time::Mark;
@@ -16,11 +20,9 @@ pub const ROUTER: &str = "router";
 /// What a phone did, as the PBX tells it.
 pub const PHONE: &str = "phone";
 
-#[derive(Clone, Debug, Insertable, Queryable, Selectable)]
-#[diesel(table_name = agent_times, treat_none_as_default_value = false)]
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = agent_times)]
 struct Row {
-    application: i64,
-    agent: String,
     at: i64,
     state: String,
     reason: Option<String>,
@@ -28,6 +30,12 @@ struct Row {
     then_at: Option<i64>,
     then_state: Option<String>,
 }
+
+type AsRow =
+    (agent_marks::at, agent_marks::state, agent_marks::reason, agent_marks::by_whom, agent_marks::then_at, agent_marks::then_state);
+/// The columns of a row of `agent_marks`.
+const AS_ROW: AsRow =
+    (agent_marks::at, agent_marks::state, agent_marks::reason, agent_marks::by_whom, agent_marks::then_at, agent_marks::then_state);
 
 impl Row {
     fn into_mark(self) -> Mark {
@@ -59,7 +67,7 @@ pub fn put(
     reason: Option<&str>,
     by: &str,
 ) -> Result<()> {
-    use agent_times::dsl as t;
+    use agent_marks::dsl as t;
     let row = (
         t::application.eq(application),
         t::agent.eq(agent),
@@ -77,27 +85,83 @@ pub fn put(
         t::then_at.eq(excluded(t::then_at)),
         t::then_state.eq(excluded(t::then_state)),
     );
-    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_times::table).values(row), "application, agent, at", news)).execute(c))?;
+    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_marks::table).values(row), "application, at, agent", news)).execute(c))?;
     Ok(())
 }
 
 /// The marks within `[from, to)`, led by the last one before.
 pub fn between(conn: &mut Conn, application: i64, agent: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Mark>> {
-    let his = agent_times::application.eq(application).and(agent_times::agent.eq(agent));
-    let before: Vec<Row> = on_backend!(conn, |c| agent_times::table
-        .filter(his)
+    let filed = agent_times::application.eq(application).and(agent_times::agent.eq(agent));
+    let new = agent_marks::application.eq(application).and(agent_marks::agent.eq(agent));
+    let mut lead: Vec<Row> = on_backend!(conn, |c| agent_times::table
+        .filter(filed)
         .filter(agent_times::at.le(from.0))
         .order(agent_times::at.desc())
         .limit(1)
         .select(Row::as_select())
         .load(c))?;
-    let within: Vec<Row> = on_backend!(conn, |c| agent_times::table
-        .filter(his)
+    lead.extend(on_backend!(conn, |c| agent_marks::table
+        .filter(new)
+        .filter(agent_marks::at.le(from.0))
+        .order(agent_marks::at.desc())
+        .limit(1)
+        .select(AS_ROW)
+        .load::<Row>(c))?);
+    let mut within: Vec<Row> = on_backend!(conn, |c| agent_times::table
+        .filter(filed)
         .filter(agent_times::at.gt(from.0).and(agent_times::at.lt(to.0)))
-        .order(agent_times::at)
         .select(Row::as_select())
         .load(c))?;
-    Ok(before.into_iter().chain(within).map(Row::into_mark).collect())
+    within.extend(on_backend!(conn, |c| agent_marks::table
+        .filter(new)
+        .filter(agent_marks::at.gt(from.0).and(agent_marks::at.lt(to.0)))
+        .select(AS_ROW)
+        .load::<Row>(c))?);
+    within.sort_by_key(|row| row.at);
+    Ok(lead.into_iter().max_by_key(|row| row.at).into_iter().chain(within).map(Row::into_mark).collect())
+}
+
+/// When the oldest mark that is not filed was made.
+pub fn oldest_new(conn: &mut Conn, application: i64) -> Result<Option<Timestamp>> {
+    let at: Option<i64> = on_backend!(conn, |c| agent_marks::table
+        .filter(agent_marks::application.eq(application))
+        .order(agent_marks::at)
+        .select(agent_marks::at)
+        .first(c)
+        .optional())?;
+    Ok(at.map(Timestamp))
+}
+
+/// Moves about `limit` marks that were made before `before` to where those of one agent stand together; how many it moved.
+pub fn file(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) -> Result<usize> {
+    let new = || agent_marks::application.eq(application).and(agent_marks::at.lt(before.0));
+    let last: Option<i64> = on_backend!(conn, |c| agent_marks::table
+        .filter(new())
+        .order(agent_marks::at)
+        .offset(limit - 1)
+        .select(agent_marks::at)
+        .first(c)
+        .optional())?;
+    // Those of one instant go together.
+    let these = || new().and(agent_marks::at.le(last.unwrap_or(i64::MAX)));
+    on_backend!(conn, |c| agent_marks::table
+        .filter(these())
+        .order((agent_marks::agent, agent_marks::at))
+        .select((
+            agent_marks::application,
+            agent_marks::agent,
+            agent_marks::at,
+            agent_marks::state,
+            agent_marks::reason,
+            agent_marks::by_whom,
+            agent_marks::then_at,
+            agent_marks::then_state
+        ))
+        .insert_into(agent_times::table)
+        .into_columns(agent_times::all_columns)
+        .on_conflict_do_nothing()
+        .execute(c))?;
+    Ok(on_backend!(conn, |c| diesel::delete(agent_marks::table.filter(these())).execute(c))?)
 }
 
 /// Deletes up to `limit` marks before `before`, of which a later one is known; how many it deleted.

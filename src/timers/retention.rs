@@ -1,4 +1,4 @@
-//! Old rows go, a few at a time, so that nothing else waits for it.
+//! Old rows go, or move to where they are read sooner; a few at a time, so that nothing else waits for it.
 
 use std::sync::Arc;
 
@@ -22,13 +22,15 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
     let now = server.clock.now();
     let before = |days: u64| (days > 0).then(|| now.plus_s(-(days as i64) * 86_400));
     for app in server.roster.snapshot().apps.keys().copied() {
+        file_marks(server, app, now).await?;
         if let Some(limit) = before(keep.journal_days) {
             prune(server, move |conn| prune_journal(conn, app, limit)).await?;
         }
         if let Some(limit) = before(keep.decisions_days) {
             let floor = id::floor(limit);
             prune(server, move |conn| decisions::prune(conn, app, &floor, AT_ONCE)).await?;
-            prune(server, move |conn| offers::prune(conn, app, limit, AT_ONCE)).await?;
+            let floor = id::floor(limit);
+            prune(server, move |conn| offers::prune(conn, app, &floor, AT_ONCE)).await?;
         }
         if let Some(limit) = before(keep.calls_days) {
             prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
@@ -37,6 +39,15 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
                 prune(server, move |conn| times::prune(conn, app, &agent, limit, AT_ONCE)).await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Marks of agents are filed by the hour, so that those of one agent find each other's page.
+async fn file_marks(server: &Hookflash, app: i64, now: Timestamp) -> Result<()> {
+    let oldest = server.db.read(move |conn| times::oldest_new(conn, app)).await?;
+    if oldest.is_some_and(|oldest| oldest < now.plus_s(-2 * 3_600)) {
+        prune(server, move |conn| times::file(conn, app, now.plus_s(-3_600), AT_ONCE)).await?;
     }
     Ok(())
 }

@@ -160,7 +160,7 @@ async fn an_offer_that_failed_cools_the_agent_down_and_counts_as_tried(#[values(
     assert_eq!(next.extension.as_deref(), Some("102"));
     assert!(next.decision.unwrap().reason.contains("Ann Lee (owner) was tried by this call already"));
     let call = hookflash::domain::id::call_id(807, "c1");
-    let states: Vec<OfferState> = house.read(move |conn| offers::of_call(conn, 807, &call)).await.iter().map(|o| o.state()).collect();
+    let states: Vec<OfferState> = house.read(move |conn| offers::of_calls(conn, 807, &[call])).await.iter().map(|o| o.state()).collect();
     assert_eq!(states, vec![OfferState::NoAnswer, OfferState::Pending]);
 }
 
@@ -204,7 +204,7 @@ async fn a_claim_ends_with_the_call_with_another_phone_or_with_its_time(#[values
     assert_eq!(state(&house).await, State::Available, "no leg came within claim_s");
     hookflash::timers::sweep(&house.hookflash).await;
     let call = hookflash::domain::id::call_id(807, "c3");
-    assert_eq!(house.read(move |conn| offers::of_call(conn, 807, &call)).await[0].state(), OfferState::Rescinded);
+    assert_eq!(house.read(move |conn| offers::of_calls(conn, 807, &[call])).await[0].state(), OfferState::Rescinded);
 }
 
 #[rstest]

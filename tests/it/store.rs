@@ -6,6 +6,7 @@ use diesel::connection::{Connection, InstrumentationEvent};
 use diesel::deserialize::QueryableByName;
 use diesel::sql_types::Text;
 use diesel::{RunQueryDsl, sql_query};
+use hookflash::domain::agent::State;
 use hookflash::domain::time::Timestamp;
 use hookflash::pbx::Raw;
 use hookflash::store::{Conn, Db, Durability, Options, StoreError};
@@ -133,7 +134,8 @@ async fn hot_statements(house: &House) -> Vec<String> {
         let c = &mut conn;
         contacts::responsible(c, 807, "+79995550101").unwrap();
         calls::last_agent(c, 807, "+79995550101", now).unwrap();
-        offers::of_call(c, 807, "x").unwrap();
+        offers::in_hand(c, 807, "x").unwrap();
+        offers::of_calls(c, 807, &["x".into()]).unwrap();
         offers::expired(c, now, 10).unwrap();
         agents::get(c, 807, "ann").unwrap();
         agents::reserve(c, 807, "ann", "x", now, now).unwrap();
@@ -149,6 +151,7 @@ async fn hot_statements(house: &House) -> Vec<String> {
         routed::entries_of(c, 807, "x").unwrap();
         routed::tallies(c, 807, now).unwrap();
         times::between(c, 807, "ann", now, now).unwrap();
+        times::file(c, 807, now, 10).unwrap();
         log::legs(c, 807, &log::Filter::default(), Some(&(now.0, "a".into(), "b".into())), now, 50).unwrap();
         let month = (now, now.plus_s(30 * 86_400));
         hookflash::store::stats::legs(c, 807, month, now).unwrap();
@@ -283,4 +286,42 @@ async fn a_full_disk_fails_the_event_and_loses_nothing_that_was_said() {
     let kept = house.read(|c| hookflash::store::journal::count(c, 807)).await;
     assert_eq!(kept, said);
     house.event(&form(9_999)).await;
+}
+
+/// Where a mark stands is nobody's business but the store's.
+#[rstest]
+#[tokio::test]
+async fn marks_of_agents_read_the_same_before_and_after_they_are_filed(#[values(Sqlite, Postgres)] backend: Backend) {
+    const AGENTS: [&str; 3] = ["ann", "bob", "eve"];
+    let house = House::open(backend).await;
+    let begin = house.clock.now().plus_s(-86_400);
+    let write = move |conn: &mut Conn| {
+        for n in 0..60i64 {
+            let (agent, state) = (AGENTS[(n * 7 / 2 % 3) as usize], State::ALL[n as usize % State::ALL.len()]);
+            // Some at the same instant.
+            times::put(conn, 807, agent, begin.plus_s(n / 2 * 60), (state, None), None, "ann")?;
+        }
+        Ok(())
+    };
+    house.hookflash.db.write(Durability::Process, write).await.unwrap();
+    let all = move |conn: &mut Conn| {
+        let mut told = Vec::new();
+        for (agent, from, to) in AGENTS.iter().flat_map(|a| (0..32).flat_map(move |f| (f..32).map(move |t| (a, f, t)))) {
+            told.push(times::between(conn, 807, agent, begin.plus_s(from * 60), begin.plus_s(to * 60))?);
+        }
+        Ok(told)
+    };
+    let before = house.read(all).await;
+    assert!(before.iter().map(Vec::len).sum::<usize>() > 1_000);
+    let (mut filed, until) = (0, begin.plus_s(20 * 60));
+    loop {
+        let moved = house.hookflash.db.write(Durability::Process, move |conn| times::file(conn, 807, until, 7)).await.unwrap();
+        assert_eq!(house.read(all).await, before, "after {filed} and {moved} marks");
+        filed += moved;
+        if moved < 7 {
+            break;
+        }
+    }
+    let oldest = house.read(|conn| times::oldest_new(conn, 807)).await;
+    assert!(filed > 20 && oldest == Some(until), "{filed} were filed, the oldest left is of {oldest:?}");
 }

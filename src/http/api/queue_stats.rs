@@ -202,7 +202,7 @@ async fn waiting(at: AppPath, id: Id) -> Result<Answer<QueueNow>, Failure> {
         .read(move |conn| {
             let rows = routed::waiting(conn, app, &queue, now, 1_000)?;
             let calls: Vec<String> = rows.iter().map(|r| r.call_id.clone()).collect();
-            let open = offers::of_calls(conn, app, &calls)?.into_iter().filter(|o| o.ended_at.is_none() && o.until > now.0);
+            let open = offers::in_hand_of(conn, app, &calls)?.into_iter().filter(|o| o.ended_at.is_none() && o.until > now.0);
             Ok((rows, open.collect::<Vec<_>>()))
         })
         .await?;

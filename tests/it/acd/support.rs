@@ -129,7 +129,7 @@ impl<'h> Desk<'h> {
 
     pub async fn offers(&self, call: &str) -> Vec<Offer> {
         let call = id::call_id(APP, call);
-        self.house.read(move |conn| offers::of_call(conn, APP, &call)).await
+        self.house.read(move |conn| offers::of_calls(conn, APP, &[call])).await
     }
 
     pub async fn explained(&self, decision: &str) -> String {

@@ -108,7 +108,7 @@ async fn the_claim_of_a_late_answer_is_taken_back(#[values(Sqlite, Postgres)] ba
     let call = id::call_id(SHOP, "late");
     eventually(async || {
         let call = call.clone();
-        let made = house.read(move |conn| offers::of_call(conn, SHOP, &call)).await;
+        let made = house.read(move |conn| offers::of_calls(conn, SHOP, &[call])).await;
         made.iter().any(|o| o.state() == OfferState::Rescinded)
     })
     .await;
