@@ -201,7 +201,9 @@ impl Board {
     fn new_state(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
         let Some(channel) = Channel::of(block, "") else { return Vec::new() };
         let chan = self.meet(&channel, rules).clone();
-        let news = matches!(channel.state(), State::Ringing | State::Up) && chan.line.is_some();
+        // The channel of a phone that calls is up when the dialplan says so: nobody may have answered.
+        let answers = channel.state() == State::Up && (!chan.calls || Chan::is_click(channel.id));
+        let news = chan.line.is_some() && (answers || channel.state() == State::Ringing);
         if news { vec![self.note(channel.id, &chan, block)] } else { Vec::new() }
     }
 
