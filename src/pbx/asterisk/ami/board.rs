@@ -162,8 +162,14 @@ impl Board {
                 calls: channel.state() == State::Calling,
                 ..Chan::default()
             };
+            chan.was_down = channel.state() == State::Down && chan.line.is_none();
             let call = self.calls.entry(chan.call.clone()).or_default();
             call.ours |= chan.line.is_some() || Chan::is_click(id);
+            if chan.is_caller(id) {
+                let contexts = &rules.settings.ami_contexts;
+                call.ours |= contexts.is_empty() || channel.get("Context").is_some_and(|c| contexts.iter().any(|ours| ours == c));
+                call.client = channel.get("CallerIDNum").map(str::to_owned);
+            }
         }
         chan
     }
@@ -185,17 +191,8 @@ impl Board {
             _ => {}
         }
         let chan = chan.clone();
-        if chan.is_caller(channel.id) {
-            let call = self.calls.entry(chan.call.clone()).or_default();
-            let contexts = &rules.settings.ami_contexts;
-            call.ours |= contexts.is_empty() || channel.get("Context").is_some_and(|c| contexts.iter().any(|ours| ours == c));
-            call.client = channel.get("CallerIDNum").map(str::to_owned);
-            return if call.ours { vec![self.note(channel.id, &chan, block)] } else { Vec::new() };
-        }
-        if chan.line.is_some() {
-            return vec![self.note(channel.id, &chan, block)];
-        }
-        Vec::new()
+        let told = chan.line.is_some() || (chan.is_caller(channel.id) && self.is_ours(&chan.call));
+        if told { vec![self.note(channel.id, &chan, block)] } else { Vec::new() }
     }
 
     fn new_state(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
@@ -495,12 +492,6 @@ impl Board {
                 self.bridges.entry(bridge).or_default().insert(channel.id.to_owned());
             }
             let caller = chan.is_caller(channel.id);
-            if caller && known.is_none() {
-                let contexts = &rules.settings.ami_contexts;
-                let call = self.calls.entry(chan.call.clone()).or_default();
-                call.ours |= contexts.is_empty() || channel.get("Context").is_some_and(|c| contexts.iter().any(|ours| ours == c));
-                call.client = channel.get("CallerIDNum").map(str::to_owned);
-            }
             let news = known.as_ref().is_none_or(|k| talks && !k.talked);
             if news && (chan.line.is_some() || (caller && self.is_ours(&chan.call))) {
                 notes.push(self.note(channel.id, &chan, channel.block));
