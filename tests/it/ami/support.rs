@@ -113,7 +113,7 @@ impl Wired<'_> {
 
     pub async fn legs(&self, call: &str) -> Vec<LegRow> {
         let call = id::call_id(APP, call);
-        self.house.read(move |conn| calls::legs_of(conn, APP, &[call.clone()])).await
+        self.house.read(move |conn| calls::legs_of(conn, APP, std::slice::from_ref(&call))).await
     }
 
     pub async fn call(&self, call: &str) -> Option<CallRow> {

@@ -310,5 +310,5 @@ fn dial_status(status: &str) -> Option<EndStatus> {
 
 /// `00:01:05`.
 fn duration_s(text: &str) -> Option<i64> {
-    text.split(':').try_fold(0i64, |sum, part| Some(sum.checked_mul(60)?.checked_add(part.parse::<u32>().ok()?.into())?))
+    text.split(':').try_fold(0i64, |sum, part| sum.checked_mul(60)?.checked_add(part.parse::<u32>().ok()?.into()))
 }
