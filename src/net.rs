@@ -1,4 +1,4 @@
-//! The only maker of HTTP requests to others: PBX APIs, storage links, connectors.
+//! The only maker of requests and connections to others: PBX APIs, storage links, connectors, AMI.
 //!
 //! What it promises: every request has a time limit, redirects are never followed, a response body has a size limit, and an address that
 //! is not public is reached only when the settings allow it (a URL from a PBX or from a contact must not let anybody look around inside
@@ -190,6 +190,29 @@ impl Http {
         let headers =
             response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
         Ok(Streaming { status: response.status().as_u16(), headers, response })
+    }
+}
+
+impl Http {
+    /// A plain TCP connection to `host:port`, for what is not spoken over HTTP. The same addresses are allowed.
+    pub async fn connect(&self, address: &str, timeout: Duration) -> Result<tokio::net::TcpStream, NetError> {
+        let work = async {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host(address).await.map_err(|e| NetError::NotSent(format!("{address}: {e}")))?.collect();
+            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|a| self.guard.allows(a.ip())).collect();
+            match (allowed.is_empty(), found.first()) {
+                (true, Some(first)) => return Err(NetError::Forbidden(first.ip().to_string())),
+                (true, None) => return Err(NetError::NotSent(format!("{address} has no address"))),
+                _ => {}
+            }
+            let stream = tokio::net::TcpStream::connect(&allowed[..]).await.map_err(|e| NetError::NotSent(format!("{address}: {e}")))?;
+            stream.set_nodelay(true).map_err(|e| NetError::NotSent(e.to_string()))?;
+            Ok(stream)
+        };
+        match tokio::time::timeout(timeout, work).await {
+            Ok(result) => result,
+            Err(_) => Err(NetError::NotSent(format!("{address}: no connection within {} ms", timeout.as_millis()))),
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 //! - what the PBX's history tells fills what no event told ([`past`]), and each row says whether it needed that;
 //! - the end of a lost call ends its legs that had begun by then, and forwarding ends the ringing of the phone that forwards.
 
+use std::collections::BTreeSet;
+
 use super::call::{CallFacts, LegFacts, Stamp};
 use super::event::{Direction, EndStatus, Source};
 use super::id;
@@ -145,11 +147,18 @@ pub fn project(facts: &CallFacts, missed_wait_ms: i64) -> Projection {
 
 /// `over`: a leg whose end nobody wrote down ended then.
 fn picture(facts: &CallFacts, over: Option<Stamp>, missed_wait_ms: i64) -> Projection {
-    let mut legs: Vec<LegView> = facts.legs.iter().map(|(key, leg)| leg_view(key, leg, facts, over)).collect();
+    let named: BTreeSet<&str> = facts.legs.values().filter(|leg| leg.exact).filter_map(on).collect();
+    // One that was told of without its name is one of those on the same extension that were told of with theirs.
+    let known = facts.legs.iter().filter(|(_, leg)| leg.exact || !on(leg).is_some_and(|extension| named.contains(extension)));
+    let mut legs: Vec<LegView> = known.map(|(key, leg)| leg_view(key, leg, facts, over)).collect();
     let missed = missed_row(facts, &legs, missed_wait_ms);
     let call = call_view(facts, &legs, missed.is_some());
     legs.extend(missed);
     Projection { call, legs }
+}
+
+fn on(leg: &LegFacts) -> Option<&str> {
+    leg.extension.as_ref().map(|e| e.value.as_str())
 }
 
 fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) -> LegView {
@@ -165,8 +174,12 @@ fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) ->
     let number = leg.number.as_ref().map(|n| &n.value);
     let direction = leg.direction.map_or(Direction::In, |d| d.value);
     let local = number.is_some_and(Party::is_internal);
-    let duration_us = leg.duration_us.unwrap_or_else(|| ended_at.map_or(0, |e| e.since(started_at)));
-    let talk_us = match (leg.talk_us, leg.answered, leg.ended) {
+    // What is measured between two moments of the leg is better than a duration in whole seconds.
+    let measured = |from: Option<Stamp>| leg.exact && from.is_some() && leg.ended.is_some();
+    let told_duration_us = leg.duration_us.filter(|_| !measured(leg.begun));
+    let told_talk_us = leg.talk_us.filter(|_| !measured(leg.answered));
+    let duration_us = told_duration_us.unwrap_or_else(|| ended_at.map_or(0, |e| e.since(started_at)));
+    let talk_us = match (told_talk_us, leg.answered, leg.ended) {
         (Some(talk), ..) => talk,
         (None, Some(a), Some(e)) => e.at.since(a.at),
         (None, None, Some(_)) if leg.status == Some(EndStatus::Answered) => duration_us,
@@ -203,7 +216,7 @@ fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) ->
 /// The end of a lost call ends its legs that had begun by then.
 fn lost_with_call(call: &CallFacts, started_at: Timestamp) -> Option<Stamp> {
     let lost = call.unbridged.as_ref().filter(|u| started_at <= u.last_at)?;
-    Some(Stamp { at: lost.last_at, arrived: lost.first_arrived })
+    Some(Stamp { at: lost.last_at, arrived: lost.first_arrived, ours: false })
 }
 
 /// A phone that passes a ringing call on rings no more: the leg that it makes for that takes its place.
@@ -260,7 +273,10 @@ fn missed_row(facts: &CallFacts, legs: &[LegView], wait_ms: i64) -> Option<LegVi
             if facts.bridged || legs.iter().filter(outside_in).any(LegView::was_answered) {
                 return None;
             }
-            (lost.told.2.clone(), lost.last_at, lost.first_arrived)
+            // A place without a name is the PBX itself: the phone that rang last, or the number that was called.
+            let phone = || legs.iter().filter(outside_in).max_by_key(|l| (l.started_at, l.key.clone()))?.extension.clone();
+            let place = Some(lost.told.2.clone()).filter(|place| !place.is_empty()).or_else(phone).or_else(|| facts.did.clone());
+            (place.unwrap_or_default(), lost.last_at, lost.first_arrived)
         }
         None => {
             if facts.touched || facts.bridged || legs.iter().any(|l| l.live || l.was_answered()) {
@@ -349,5 +365,87 @@ fn call_view(facts: &CallFacts, legs: &[LegView], missed: bool) -> CallView {
         did: facts.did.clone(),
         started_at: facts.seen.map(|s| s.at).unwrap_or_default(),
         ended_at: if live || waiting { None } else { last.max() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{CallEvent, LegEnd, LegEvent, Phase, Ranked, What};
+
+    const SECOND: i64 = 1_000_000;
+
+    /// An event of a leg on 101 at a second of the PBX's clock; `None`: the PBX did not say when.
+    fn told(key: &str, exact: bool, at_s: Option<i64>, phase: Phase) -> CallEvent {
+        CallEvent {
+            source: Source::Events,
+            call: "c".into(),
+            at: at_s.map(|s| Timestamp(s * SECOND)),
+            client: None,
+            did: None,
+            what: What::Leg(LegEvent {
+                key: key.into(),
+                sub_call_id: Some(key.into()),
+                phase,
+                direction: Ranked::new(1, Direction::In),
+                extension: Some(Ranked::new(1, "101".into())),
+                number: Some(Ranked::new(1, Party::External("+79990001122".into()))),
+                transferred: false,
+                on_behalf: false,
+                via_place: false,
+                exact,
+            }),
+        }
+    }
+
+    fn legs(events: &[CallEvent]) -> Vec<LegView> {
+        let mut facts = CallFacts::default();
+        for (n, event) in events.iter().enumerate() {
+            facts.join(event, Timestamp(1_000 * SECOND + n as i64)).expect("joined");
+        }
+        project(&facts, 0).legs.into_iter().filter(|leg| !leg.is_missed_row()).collect()
+    }
+
+    fn end(talk_s: Option<i64>) -> Phase {
+        Phase::End(LegEnd {
+            status: Some(EndStatus::Answered),
+            talk_us: talk_s.map(|s| s * SECOND),
+            duration_us: talk_s.map(|s| s * SECOND),
+            record_id: None,
+        })
+    }
+
+    #[test]
+    fn a_leg_that_was_told_of_without_its_name_gives_way_to_the_one_on_the_same_extension() {
+        let vague = [told("d/101", false, Some(12), Phase::Answer), told("d/101", false, Some(20), end(Some(9)))];
+        assert_eq!(legs(&vague).len(), 1, "alone it stands");
+        let named = [
+            told("17.2", true, Some(10), Phase::Begin),
+            told("17.2", true, Some(12), Phase::Answer),
+            told("17.2", true, Some(20), end(None)),
+        ];
+        for events in [[vague.to_vec(), named.to_vec()].concat(), [named.to_vec(), vague.to_vec()].concat()] {
+            let found = legs(&events);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!((found[0].sub_call_id.as_deref(), found[0].talk_us), (Some("17.2"), 8 * SECOND));
+        }
+    }
+
+    #[test]
+    fn what_lies_between_two_moments_is_better_than_a_told_duration_and_that_than_nothing() {
+        let begin = told("17.2", true, Some(10), Phase::Begin);
+        let answer = told("17.2", true, Some(12), Phase::Answer);
+        let found = legs(&[begin, answer.clone(), told("17.2", true, Some(20), end(Some(7)))]);
+        assert_eq!((found[0].talk_us, found[0].duration_us), (8 * SECOND, 10 * SECOND));
+        let found = legs(&[answer, told("17.2", true, Some(20), end(Some(7)))]);
+        assert_eq!((found[0].talk_us, found[0].duration_us), (8 * SECOND, 7 * SECOND), "nobody told of its begin");
+    }
+
+    #[test]
+    fn the_pbx_s_clock_is_believed_before_ours_whatever_comes_first() {
+        let (by_us, by_it) = (told("17.2", true, None, Phase::Answer), told("17.2", true, Some(5_000), Phase::Answer));
+        for events in [[by_us.clone(), by_it.clone()], [by_it, by_us]] {
+            assert_eq!(legs(&events)[0].answered_at, Some(Timestamp(5_000 * SECOND)));
+        }
     }
 }

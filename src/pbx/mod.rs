@@ -45,6 +45,8 @@ pub struct Context<'a> {
     pub extension_type: &'a dyn Fn(&str) -> Option<ExtensionType>,
     /// What rings for an agent.
     pub agent_line: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether it rings for an agent: an extension, or a phone number of his own.
+    pub is_agents: &'a dyn Fn(&str) -> bool,
 }
 
 /// What a routing hook asks.
@@ -118,7 +120,8 @@ impl Pbx {
     pub fn secret_keys(kind: PbxKind) -> &'static [&'static str] {
         match kind {
             PbxKind::Telphin => telphin::SECRETS,
-            PbxKind::Exotel | PbxKind::Stringee | PbxKind::Asterisk => &[],
+            PbxKind::Asterisk => asterisk::SECRETS,
+            PbxKind::Exotel | PbxKind::Stringee => &[],
         }
     }
 
@@ -127,6 +130,21 @@ impl Pbx {
         match self {
             Pbx::Telphin(s) => Some(s),
             Pbx::Asterisk(_) => None,
+        }
+    }
+
+    pub fn asterisk(&self) -> Option<&asterisk::Settings> {
+        match self {
+            Pbx::Telphin(_) => None,
+            Pbx::Asterisk(s) => Some(s),
+        }
+    }
+
+    /// Where the PBX tells of its calls over a connection of ours; `None`: it does not.
+    pub fn ami(&self) -> Option<asterisk::Ami<'_>> {
+        match self {
+            Pbx::Telphin(_) => None,
+            Pbx::Asterisk(s) => s.ami(),
         }
     }
 
@@ -221,6 +239,7 @@ impl Pbx {
     pub fn events(&self, raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::events(raw, context),
+            Pbx::Asterisk(_) if raw.hook == asterisk::ami::HOOK => asterisk::ami::read::events(raw, context),
             Pbx::Asterisk(_) => asterisk::webhook::events(raw, context),
         }
     }

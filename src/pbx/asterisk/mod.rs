@@ -3,6 +3,7 @@
 //! The dialplan asks `route` for a call, does what it is told, and asks again with the outcome until somebody has answered; `event` tells of
 //! answers and of the call's end.
 
+pub mod ami;
 pub mod reply;
 pub mod webhook;
 
@@ -35,6 +36,24 @@ pub struct Settings {
     pub poll_s: i64,
     /// How long a missed call waits for later news, milliseconds.
     pub missed_wait_ms: i64,
+    /// `host:port` of AMI; empty: there is none, and the dialplan alone tells of calls.
+    pub ami_address: String,
+    pub ami_user: String,
+    /// As it is stored: sealed, or a reference.
+    pub ami_secret: String,
+    /// The contexts in which calls from outside begin that are ours; empty: all are.
+    pub ami_contexts: Vec<String>,
+}
+
+/// The keys of `[application.asterisk]` that are secrets.
+pub const SECRETS: &[&str] = &["ami_secret"];
+
+/// AMI as an application has it.
+pub struct Ami<'a> {
+    pub address: &'a str,
+    pub user: &'a str,
+    /// As it is stored: sealed, or a reference.
+    pub secret: &'a str,
 }
 
 impl Default for Settings {
@@ -48,6 +67,10 @@ impl Default for Settings {
             ivr_context: "hookflash-ivr".into(),
             poll_s: 1,
             missed_wait_ms: 3_000,
+            ami_address: String::new(),
+            ami_user: String::new(),
+            ami_secret: String::new(),
+            ami_contexts: Vec::new(),
         }
     }
 }
@@ -88,7 +111,26 @@ impl Settings {
         }
         want((1..=30).contains(&settings.poll_s), "poll_s", "must be 1 to 30");
         want((0..=60_000).contains(&settings.missed_wait_ms), "missed_wait_ms", "must be 0 to 60000");
+        let named = |context: &String| !context.is_empty() && context.len() <= 80 && !context.contains(char::is_whitespace);
+        want(settings.ami_contexts.iter().all(named), "ami_contexts", "must be names of contexts");
+        let address = &settings.ami_address;
+        want(address.is_empty() || is_address(address), "ami_address", "must be host:port, as 192.0.2.10:5038 or pbx.example.com:5038 is");
+        let user = &settings.ami_user;
+        want(user.len() <= 80 && user.chars().all(|c| c.is_ascii_graphic()), "ami_user", "must be the name of a section of manager.conf");
+        if !address.is_empty() {
+            want(!user.is_empty(), "ami_user", "is needed with ami_address: the name of a section of manager.conf");
+            want(
+                !settings.ami_secret.is_empty(),
+                "ami_secret",
+                "is needed with ami_address: the secret of that section, or env:NAME, or file:PATH",
+            );
+        }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// `None`: the application has no AMI.
+    pub fn ami(&self) -> Option<Ami<'_>> {
+        (!self.ami_address.is_empty()).then_some(Ami { address: &self.ami_address, user: &self.ami_user, secret: &self.ami_secret })
     }
 
     /// What the dialplan dials; `None`: there is no line to the outside.
@@ -99,4 +141,12 @@ impl Settings {
             Line::Number(number) => Some(self.outside_device.replace("{number}", number)),
         }
     }
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let named = !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    port.parse::<u16>().is_ok_and(|port| port > 0) && (named || bare.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()))
 }

@@ -196,6 +196,7 @@ fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option
         transferred: false,
         on_behalf: false,
         via_place: true,
+        exact: false,
     })
 }
 
