@@ -118,7 +118,8 @@ impl Pbx {
     pub fn secret_keys(kind: PbxKind) -> &'static [&'static str] {
         match kind {
             PbxKind::Telphin => telphin::SECRETS,
-            PbxKind::Exotel | PbxKind::Stringee | PbxKind::Asterisk => &[],
+            PbxKind::Asterisk => asterisk::SECRETS,
+            PbxKind::Exotel | PbxKind::Stringee => &[],
         }
     }
 

@@ -4,6 +4,7 @@
 //! answers and of the call's end.
 
 pub mod reply;
+pub mod setup;
 pub mod webhook;
 
 #[cfg(test)]
@@ -35,7 +36,23 @@ pub struct Settings {
     pub poll_s: i64,
     /// How long a missed call waits for later news, milliseconds.
     pub missed_wait_ms: i64,
+    /// The context in which the PBX's own rules place calls, with the number as extension; empty: `outside_device` and `device` are dialled.
+    pub outbound_context: String,
+    /// The number that those see who are called by a click; empty: the extension of the one who calls.
+    pub outside_caller_id: String,
+    /// Calls that agents take, or place by a click, are recorded.
+    pub record: bool,
+    /// The ending of a recording's file, which says how it is written.
+    pub record_format: String,
+    /// The folder of the recordings, over the PBX's own web server; empty: they cannot be played here.
+    pub recordings_url: String,
+    /// What that web server wants to know: references or sealed literals.
+    pub recordings_user: String,
+    pub recordings_password: String,
 }
+
+/// The keys of this table that are secrets.
+pub const SECRETS: &[&str] = &["recordings_password"];
 
 impl Default for Settings {
     fn default() -> Self {
@@ -48,6 +65,13 @@ impl Default for Settings {
             ivr_context: "hookflash-ivr".into(),
             poll_s: 1,
             missed_wait_ms: 3_000,
+            outbound_context: String::new(),
+            outside_caller_id: String::new(),
+            record: false,
+            record_format: "wav".into(),
+            recordings_url: String::new(),
+            recordings_user: String::new(),
+            recordings_password: String::new(),
         }
     }
 }
@@ -66,7 +90,8 @@ impl Settings {
                 problems.push(Problem::new(format!("asterisk.{key}"), reason));
             }
         };
-        let safe = |text: &str| text.len() <= 100 && text.chars().all(|c| !c.is_control() && !"|&,\"\\".contains(c));
+        // All of these stand in the dialplan, where none of them may mean anything but itself.
+        let safe = |text: &str| text.len() <= 100 && text.chars().all(|c| !c.is_control() && !"|&,\"\\;$()[]".contains(c));
         want(
             settings.device.contains("{extension}") && safe(&settings.device),
             "device",
@@ -79,6 +104,7 @@ impl Settings {
             ("forward_context", &settings.forward_context),
             ("voicemail_context", &settings.voicemail_context),
             ("ivr_context", &settings.ivr_context),
+            ("outbound_context", &settings.outbound_context),
         ] {
             want(
                 context.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
@@ -88,7 +114,49 @@ impl Settings {
         }
         want((1..=30).contains(&settings.poll_s), "poll_s", "must be 1 to 30");
         want((0..=60_000).contains(&settings.missed_wait_ms), "missed_wait_ms", "must be 0 to 60000");
+        want(
+            settings.outside_caller_id.len() <= 20 && settings.outside_caller_id.chars().all(|c| c.is_ascii_digit() || c == '+'),
+            "outside_caller_id",
+            "must be a number, such as +74955550100, or empty",
+        );
+        let format = settings.record_format.as_str();
+        want(
+            (1..=8).contains(&format.len()) && format.bytes().all(|b| b.is_ascii_alphanumeric()),
+            "record_format",
+            "must be the ending of a file that MixMonitor writes, such as wav",
+        );
+        let url = settings.recordings_url.as_str();
+        want(
+            url.is_empty() || ((url.starts_with("https://") || url.starts_with("http://")) && !url.contains(['?', '#', '@'])),
+            "recordings_url",
+            "must begin with https:// or http:// and end with a folder, without user, ? or #",
+        );
+        want(
+            settings.recordings_user.is_empty() == settings.recordings_password.is_empty(),
+            "recordings_password",
+            "recordings_user and recordings_password come together",
+        );
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// Whether there is a way to call numbers outside.
+    pub fn places_calls(&self) -> bool {
+        !self.outbound_context.is_empty() || !self.outside_device.is_empty()
+    }
+
+    /// Whether the PBX lets us in to hear its events and to place calls.
+    pub fn has_ami(&self) -> bool {
+        false
+    }
+
+    /// The name of our user in `manager.conf`.
+    pub fn manager_user(&self) -> &str {
+        "hookflash"
+    }
+
+    /// The address that we come from, where the PBX is this machine.
+    pub fn seen_from(&self) -> Option<&'static str> {
+        None
     }
 
     /// What the dialplan dials; `None`: there is no line to the outside.
@@ -99,4 +167,10 @@ impl Settings {
             Line::Number(number) => Some(self.outside_device.replace("{number}", number)),
         }
     }
+}
+
+/// True for the name of a recording's file as the dialplan makes it: nothing that could mean another place.
+pub fn is_file(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    plain && !name.starts_with('.') && name.len() <= 200 && !name.is_empty()
 }

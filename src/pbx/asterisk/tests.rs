@@ -120,7 +120,7 @@ proptest! {
     fn no_text_breaks_the_plain_form(agent in "\\PC{0,20}", place in "[\\PC|\n]{0,20}") {
         let dial = Dial { lines: vec![Line::Extension("101".into())], agents: vec![agent], timeout_s: 15, offer: "o".into(), place, caller_id: None };
         let said = reply::reply(&Settings::default(), &Action::Dial(dial), &asked("format=plain")).body;
-        prop_assert_eq!(said.split('|').count(), 6);
+        prop_assert_eq!(said.split('|').count(), 7);
         prop_assert!(said.starts_with("dial|PJSIP/101|15|o|") && !said.contains('\n'), "{}", said);
     }
 }
