@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use crate::config::Settings;
 use crate::domain::time::Clock;
 use crate::gateway::Gateway;
+use crate::link::{Limits, Link};
 use crate::net::Http;
 use crate::presence::Presence;
 use crate::reconcile::Reconciler;
@@ -25,6 +26,7 @@ pub struct Hookflash {
     pub vault: Arc<Vault>,
     pub roster: Arc<Roster>,
     pub gateway: Gateway,
+    pub link: Link,
     pub recordings: Recordings,
     pub links: Links,
     pub reconciler: Reconciler,
@@ -43,6 +45,7 @@ impl Hookflash {
         let vault = Arc::new(Vault::open(settings.database.url.as_str(), settings.secrets.key.as_ref()).context("opening the secrets")?);
         let roster = Arc::new(Roster::load(db.clone(), vault.clone()).await.context("reading the applications")?);
         let http = Http::new(settings.outbound.allow_private.clone(), settings.outbound.timeout());
+        let link = Link::new(http.clone(), db.clone(), vault.clone(), clock.clone(), Limits::default());
         let gateway = Gateway::new(http, db.clone(), vault.clone(), clock.clone(), settings.outbound.timeout());
         let presence = Presence::new(db.clone(), gateway.clone(), clock.clone());
         let reconciler = Reconciler::new(db.clone(), gateway.clone(), clock.clone());
@@ -55,6 +58,7 @@ impl Hookflash {
             vault,
             roster,
             gateway,
+            link,
             recordings,
             links,
             reconciler,

@@ -14,6 +14,7 @@ pub mod domain;
 pub mod gateway;
 pub mod http;
 pub mod ingest;
+pub mod link;
 pub mod lookup;
 pub mod net;
 pub mod pbx;

@@ -1,4 +1,4 @@
-//! The only maker of HTTP requests to others: PBX APIs, storage links, connectors.
+//! The only maker of requests and connections to others: PBX APIs, storage links, connectors, AMI.
 //!
 //! What it promises: every request has a time limit, redirects are never followed, a response body has a size limit, and an address that
 //! is not public is reached only when the settings allow it (a URL from a PBX or from a contact must not let anybody look around inside
@@ -8,10 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use secrecy::{ExposeSecret, SecretString};
 
 /// A response body larger than this is refused by [`Http::send`]; [`Http::stream`] has no limit.
 pub const MAX_BODY: usize = 16 << 20;
@@ -60,6 +63,12 @@ impl Request {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// With a user and his password (RFC 7617).
+    pub fn basic(self, user: &str, password: &SecretString) -> Self {
+        let pair = format!("{user}:{}", password.expose_secret());
+        self.header("authorization", format!("Basic {}", STANDARD.encode(pair)))
     }
 }
 
@@ -190,6 +199,29 @@ impl Http {
         let headers =
             response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
         Ok(Streaming { status: response.status().as_u16(), headers, response })
+    }
+}
+
+impl Http {
+    /// A plain TCP connection to `host:port`, for what is not spoken over HTTP. The same addresses are allowed.
+    pub async fn connect(&self, address: &str, timeout: Duration) -> Result<tokio::net::TcpStream, NetError> {
+        let work = async {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host(address).await.map_err(|e| NetError::NotSent(format!("{address}: {e}")))?.collect();
+            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|a| self.guard.allows(a.ip())).collect();
+            match (allowed.is_empty(), found.first()) {
+                (true, Some(first)) => return Err(NetError::Forbidden(first.ip().to_string())),
+                (true, None) => return Err(NetError::NotSent(format!("{address} has no address"))),
+                _ => {}
+            }
+            let stream = tokio::net::TcpStream::connect(&allowed[..]).await.map_err(|e| NetError::NotSent(format!("{address}: {e}")))?;
+            stream.set_nodelay(true).map_err(|e| NetError::NotSent(e.to_string()))?;
+            Ok(stream)
+        };
+        match tokio::time::timeout(timeout, work).await {
+            Ok(result) => result,
+            Err(_) => Err(NetError::NotSent(format!("{address}: no connection within {} ms", timeout.as_millis()))),
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl App {
             },
             extension_type: &extension_type,
             agent_line: &|id| self.agent(id)?.line().map(str::to_owned),
+            is_agents: &|line| self.by_extension.contains_key(line),
         })
     }
 }

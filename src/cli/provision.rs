@@ -16,7 +16,7 @@ use crate::domain::id;
 use crate::pbx::setup::{Hooks, Sign};
 use crate::pbx::{Pbx, asterisk};
 use crate::provision::{self, Provision as Work, Stop, Task};
-use crate::roster::App;
+use crate::roster::{App, secret_context};
 
 /// Set the PBX up: over its API, or by printing what to paste there
 ///
@@ -85,8 +85,13 @@ impl Provision {
 }
 
 /// The secret of the manager's user, where one is declared.
-fn manager_secret(_hookflash: &Hookflash, _app: &App, _settings: &asterisk::Settings) -> Result<Option<SecretString>, Failure> {
-    Ok(None)
+fn manager_secret(hookflash: &Hookflash, app: &App, settings: &asterisk::Settings) -> Result<Option<SecretString>, Failure> {
+    if settings.ami_secret.is_empty() {
+        return Ok(None);
+    }
+    let context = secret_context(app.id(), "asterisk.ami_secret");
+    let revealed = hookflash.vault.reveal(&context, &settings.ami_secret);
+    revealed.map(Some).map_err(|e| Failure::Failed(format!("asterisk.ami_secret: {e}; set it for this process too, or declare it anew")))
 }
 
 /// Where the PBX reaches us: it must have been said, because what we listen on is not what others see.

@@ -20,20 +20,26 @@ pub const MAX_LEGS: usize = 4_000;
 #[error("the call has {MAX_LEGS} legs already")]
 pub struct TooManyLegs;
 
-/// A moment twice: by the PBX's clock, and when it reached us. Each keeps its minimum.
+/// A moment twice: by the PBX's clock, and when it reached us. Each keeps its minimum; of two clocks the PBX's is the one for the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     #[serde(rename = "t")]
     pub at: Timestamp,
     #[serde(rename = "a")]
     pub arrived: Timestamp,
+    /// The PBX did not say when it was: both are ours.
+    #[serde(rename = "o", default, skip_serializing_if = "is_false")]
+    pub ours: bool,
 }
 
 impl Stamp {
     fn join(mine: &mut Option<Stamp>, other: Stamp) {
         *mine = Some(match mine {
             None => other,
-            Some(m) => Stamp { at: m.at.min(other.at), arrived: m.arrived.min(other.arrived) },
+            Some(m) => {
+                let (ours, at) = (m.ours, m.at).min((other.ours, other.at));
+                Stamp { at, arrived: m.arrived.min(other.arrived), ours }
+            }
         });
     }
 }
@@ -120,6 +126,9 @@ pub struct LegFacts {
     pub on_behalf: bool,
     #[serde(rename = "v", default, skip_serializing_if = "is_false")]
     pub via_place: bool,
+    /// Told of by the PBX's own name of it.
+    #[serde(rename = "k", default, skip_serializing_if = "is_false")]
+    pub exact: bool,
 }
 
 fn is_false(b: &bool) -> bool {
@@ -145,7 +154,7 @@ impl CallFacts {
     }
 
     fn join_here(&mut self, event: &CallEvent, arrived: Timestamp) -> Result<(), TooManyLegs> {
-        let stamp = Stamp { at: event.at.unwrap_or(arrived), arrived };
+        let stamp = Stamp { at: event.at.unwrap_or(arrived), arrived, ours: event.at.is_none() };
         if let What::Leg(leg) = &event.what {
             let key = id::leg_key(&leg.key);
             if self.legs.len() >= MAX_LEGS && !self.legs.contains_key(&key) {
@@ -161,6 +170,7 @@ impl CallFacts {
             What::Leg(leg) => self.touched |= leg.via_place,
             What::PlaceEnd(end) => self.join_place(end, event.source, stamp),
             What::Touched => self.touched = true,
+            What::Taken => self.bridged = true,
             What::Over => {
                 Stamp::join(&mut self.closed, stamp);
                 // What the history knows of the end is weighed when the two are put together.
@@ -175,7 +185,7 @@ impl CallFacts {
     fn join_place(&mut self, end: &PlaceEnd, source: Source, stamp: Stamp) {
         self.touched = true;
         if let Some(at) = end.begun {
-            Stamp::join(&mut self.seen, Stamp { at, ..stamp });
+            Stamp::join(&mut self.seen, Stamp { at, ours: false, ..stamp });
         }
         // The history has a word of its own for the end of a call.
         if !end.queue && source == Source::Events {
@@ -212,9 +222,11 @@ impl LegFacts {
         self.transferred |= leg.transferred;
         self.on_behalf |= leg.on_behalf;
         self.via_place |= leg.via_place;
+        self.exact |= leg.exact;
         match &leg.phase {
             Phase::Begin => Stamp::join(&mut self.begun, stamp),
             Phase::Answer => Stamp::join(&mut self.answered, stamp),
+            Phase::Outcome(status) => self.status = self.status.max(Some(*status)),
             Phase::End(end) => {
                 Stamp::join(&mut self.ended, stamp);
                 self.status = self.status.max(end.status);

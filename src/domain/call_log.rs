@@ -7,6 +7,8 @@
 //! - what the PBX's history tells fills what no event told ([`past`]), and each row says whether it needed that;
 //! - the end of a lost call ends its legs that had begun by then, and forwarding ends the ringing of the phone that forwards.
 
+use std::collections::BTreeSet;
+
 use super::call::{CallFacts, LegFacts, Stamp};
 use super::event::{Direction, EndStatus, Source};
 use super::id;
@@ -145,11 +147,18 @@ pub fn project(facts: &CallFacts, missed_wait_ms: i64) -> Projection {
 
 /// `over`: a leg whose end nobody wrote down ended then.
 fn picture(facts: &CallFacts, over: Option<Stamp>, missed_wait_ms: i64) -> Projection {
-    let mut legs: Vec<LegView> = facts.legs.iter().map(|(key, leg)| leg_view(key, leg, facts, over)).collect();
+    let named: BTreeSet<&str> = facts.legs.values().filter(|leg| leg.exact).filter_map(on).collect();
+    // One that was told of without its name is one of those on the same extension that were told of with theirs.
+    let known = facts.legs.iter().filter(|(_, leg)| leg.exact || !on(leg).is_some_and(|extension| named.contains(extension)));
+    let mut legs: Vec<LegView> = known.map(|(key, leg)| leg_view(key, leg, facts, over)).collect();
     let missed = missed_row(facts, &legs, missed_wait_ms);
     let call = call_view(facts, &legs, missed.is_some());
     legs.extend(missed);
     Projection { call, legs }
+}
+
+fn on(leg: &LegFacts) -> Option<&str> {
+    leg.extension.as_ref().map(|e| e.value.as_str())
 }
 
 fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) -> LegView {
@@ -165,8 +174,12 @@ fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) ->
     let number = leg.number.as_ref().map(|n| &n.value);
     let direction = leg.direction.map_or(Direction::In, |d| d.value);
     let local = number.is_some_and(Party::is_internal);
-    let duration_us = leg.duration_us.unwrap_or_else(|| ended_at.map_or(0, |e| e.since(started_at)));
-    let talk_us = match (leg.talk_us, leg.answered, leg.ended) {
+    // What is measured between two moments of the leg is better than a duration in whole seconds.
+    let measured = |from: Option<Stamp>| leg.exact && from.is_some() && leg.ended.is_some();
+    let told_duration_us = leg.duration_us.filter(|_| !measured(leg.begun));
+    let told_talk_us = leg.talk_us.filter(|_| !measured(leg.answered));
+    let duration_us = told_duration_us.unwrap_or_else(|| ended_at.map_or(0, |e| e.since(started_at)));
+    let talk_us = match (told_talk_us, leg.answered, leg.ended) {
         (Some(talk), ..) => talk,
         (None, Some(a), Some(e)) => e.at.since(a.at),
         (None, None, Some(_)) if leg.status == Some(EndStatus::Answered) => duration_us,
@@ -203,7 +216,7 @@ fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) ->
 /// The end of a lost call ends its legs that had begun by then.
 fn lost_with_call(call: &CallFacts, started_at: Timestamp) -> Option<Stamp> {
     let lost = call.unbridged.as_ref().filter(|u| started_at <= u.last_at)?;
-    Some(Stamp { at: lost.last_at, arrived: lost.first_arrived })
+    Some(Stamp { at: lost.last_at, arrived: lost.first_arrived, ours: false })
 }
 
 /// A phone that passes a ringing call on rings no more: the leg that it makes for that takes its place.
@@ -260,7 +273,10 @@ fn missed_row(facts: &CallFacts, legs: &[LegView], wait_ms: i64) -> Option<LegVi
             if facts.bridged || legs.iter().filter(outside_in).any(LegView::was_answered) {
                 return None;
             }
-            (lost.told.2.clone(), lost.last_at, lost.first_arrived)
+            // A place without a name is the PBX itself: the phone that rang last, or the number that was called.
+            let phone = || legs.iter().filter(outside_in).max_by_key(|l| (l.started_at, l.key.clone()))?.extension.clone();
+            let place = Some(lost.told.2.clone()).filter(|place| !place.is_empty()).or_else(phone).or_else(|| facts.did.clone());
+            (place.unwrap_or_default(), lost.last_at, lost.first_arrived)
         }
         None => {
             if facts.touched || facts.bridged || legs.iter().any(|l| l.live || l.was_answered()) {

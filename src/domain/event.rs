@@ -38,6 +38,8 @@ pub enum What {
     PlaceEnd(PlaceEnd),
     /// An IVR or a queue had a part in the call; nothing more is known.
     Touched,
+    /// Somebody took the call, anywhere in the PBX.
+    Taken,
     /// The whole call is over, and with it every leg that it still has.
     Over,
 }
@@ -58,10 +60,12 @@ impl What {
                 (Phase::Begin, Direction::In) => "dial-in",
                 (Phase::Begin, Direction::Out) => "dial-out",
                 (Phase::Answer, _) => "answer",
+                (Phase::Outcome(_), _) => "outcome",
                 (Phase::End(_), _) => "hangup",
             },
             What::PlaceEnd(_) => "place-end",
             What::Touched => "place",
+            What::Taken => "taken",
             What::Over => "over",
         }
     }
@@ -85,12 +89,17 @@ pub struct LegEvent {
     pub on_behalf: bool,
     /// An IVR or a queue passed the call on to this leg.
     pub via_place: bool,
+    /// The key is the PBX's own name of the leg. Of the legs on one extension in a call those that are named so hold: any other is one of
+    /// them, told of without its name. And where begin, answer and end were told, they measure better than told durations do.
+    pub exact: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
     Begin,
     Answer,
+    /// What one attempt of the leg came to, before its end.
+    Outcome(EndStatus),
     End(LegEnd),
 }
 

@@ -119,6 +119,7 @@ fn leg(e: &LegFacts, p: &LegFacts) -> LegFacts {
         transferred: e.transferred || p.transferred,
         on_behalf: e.on_behalf,
         via_place: e.via_place || p.via_place,
+        exact: e.exact,
     }
 }
 
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     fn stamp(second: i64, arrived: i64) -> Option<Stamp> {
-        Some(Stamp { at: Timestamp(second * 1_000_000), arrived: Timestamp(arrived) })
+        Some(Stamp { at: Timestamp(second * 1_000_000), arrived: Timestamp(arrived), ours: false })
     }
 
     fn leg_of(begun: i64, ended: Option<i64>) -> LegFacts {

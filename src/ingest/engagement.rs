@@ -144,10 +144,10 @@ pub struct Move {
 /// Where each open offer of the call goes with this event (contract, section 2: "A claim ends at the first of …").
 pub fn moves<'o>(open: &'o [Offer], change: &Change<'_>) -> Vec<(&'o Offer, Move)> {
     let news = |(offer, to): &(&Offer, Move)| to.ended || to.state != offer.state();
-    open.iter().filter_map(|offer| Some((offer, move_of(offer, change)?))).filter(news).collect()
+    open.iter().filter_map(|offer| Some((offer, move_of(offer, open, change)?))).filter(news).collect()
 }
 
-fn move_of(offer: &Offer, change: &Change<'_>) -> Option<Move> {
+fn move_of(offer: &Offer, open: &[Offer], change: &Change<'_>) -> Option<Move> {
     let arrived = |leg: &LegView| leg.heard.map_or(0, |t| t.0);
     // Legs that were there before the offer belong to an earlier ring of the same phone.
     let mine = |leg: &&LegView| {
@@ -173,13 +173,14 @@ fn move_of(offer: &Offer, change: &Change<'_>) -> Option<Move> {
         None => change.events.iter().find_map(|event| match &event.what {
             What::PlaceEnd(place) if !place.queue || place.bridged == Some(false) => end(OfferState::Canceled),
             What::Over => end(OfferState::Canceled),
-            What::Leg(leg)
-                if event.source == Source::Events
-                    && matches!(leg.phase, Phase::Begin | Phase::Answer)
-                    && leg.direction.value == Direction::In =>
-            {
-                end(OfferState::Rescinded)
-            }
+            What::Leg(leg) if event.source == Source::Events && leg.direction.value == Direction::In => match leg.phase {
+                Phase::Answer => end(OfferState::Rescinded),
+                // Where several are rung at once, one after the other begins to ring.
+                Phase::Begin if !open.iter().any(|o| leg.extension.as_ref().is_some_and(|e| e.value == o.extension)) => {
+                    end(OfferState::Rescinded)
+                }
+                _ => None,
+            },
             _ => None,
         }),
     }

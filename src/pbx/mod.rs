@@ -45,6 +45,8 @@ pub struct Context<'a> {
     pub extension_type: &'a dyn Fn(&str) -> Option<ExtensionType>,
     /// What rings for an agent.
     pub agent_line: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether it rings for an agent: an extension, or a phone number of his own.
+    pub is_agents: &'a dyn Fn(&str) -> bool,
 }
 
 /// What a routing hook asks.
@@ -131,6 +133,14 @@ impl Pbx {
         }
     }
 
+    /// Where the PBX tells of its calls over a connection of ours; `None`: it does not.
+    pub fn ami(&self) -> Option<asterisk::Ami<'_>> {
+        match self {
+            Pbx::Telphin(_) => None,
+            Pbx::Asterisk(s) => s.ami(),
+        }
+    }
+
     /// The PBX asks again and again what to do with a call, so a call can wait.
     pub fn asks_again(&self) -> bool {
         matches!(self, Pbx::Asterisk(_))
@@ -164,6 +174,14 @@ impl Pbx {
         match self {
             Pbx::Telphin(s) => Some(Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() })),
             Pbx::Asterisk(_) => None,
+        }
+    }
+
+    /// The name of the call that comes of a callback, where we choose it.
+    pub fn call_of(&self, callback: &str) -> Option<String> {
+        match self {
+            Pbx::Telphin(_) => None,
+            Pbx::Asterisk(_) => Some(asterisk::ami::click::channel(callback)),
         }
     }
 
@@ -222,6 +240,7 @@ impl Pbx {
     pub fn events(&self, raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
         match self {
             Pbx::Telphin(_) => telphin::webhook::events(raw, context),
+            Pbx::Asterisk(_) if raw.hook == asterisk::ami::HOOK => asterisk::ami::read::events(raw, context),
             Pbx::Asterisk(_) => asterisk::webhook::events(raw, context),
         }
     }

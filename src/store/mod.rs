@@ -5,6 +5,7 @@
 //! pool (PostgreSQL). Nothing else in the house knows a database.
 
 pub mod agents;
+pub mod ami_links;
 pub mod callbacks;
 pub mod calls;
 mod checkpoint;

@@ -223,6 +223,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    ami_links (application) {
+        application -> BigInt,
+        holder -> Nullable<Text>,
+        held_until -> BigInt,
+        up_since -> Nullable<BigInt>,
+        down_since -> Nullable<BigInt>,
+        down_why -> Nullable<Text>,
+        version -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     record_links (application, id) {
         application -> BigInt,
         id -> Text,

@@ -31,6 +31,7 @@ fn read(event: &Event, spelling: Spelling) -> Vec<hookflash::domain::event::Call
         numbering: Numbering { country: Some("RU"), prefix: Some("0047"), is_extension: &is_extension, code_without_plus: true },
         extension_type: &types,
         agent_line: &|_| None,
+        is_agents: &|_| false,
     };
     let form = event.form(spelling);
     let raw = Raw { hook: "event", query: "", content_type: "application/x-www-form-urlencoded", body: form.as_bytes() };

@@ -101,6 +101,7 @@ fn what(event: &CallEvent, line: &mut Line) -> String {
             line.extend(client.map(|number| ("number", party(number))));
             "begin".into()
         }
+        What::Taken => "taken".into(),
         What::Over => "over".into(),
     }
 }
@@ -116,9 +117,15 @@ fn phase(leg: &LegEvent) -> String {
     let end = match &leg.phase {
         Phase::Begin => return "begin".into(),
         Phase::Answer => return "answer".into(),
+        Phase::Outcome(status) => return format!("outcome{}", status_text(Some(*status))),
         Phase::End(end) => end,
     };
-    let status = match end.status {
+    let talk = end.talk_us.filter(|us| *us > 0).map_or(String::new(), |us| format!(", {:.1} s of talk", us as f64 / 1e6));
+    format!("end{}{talk}", status_text(end.status))
+}
+
+fn status_text(status: Option<EndStatus>) -> &'static str {
+    match status {
         None => "",
         Some(EndStatus::Answered) => ", answered",
         Some(EndStatus::Busy) => ", busy",
@@ -128,9 +135,7 @@ fn phase(leg: &LegEvent) -> String {
         Some(EndStatus::Failed) => ", failed",
         Some(EndStatus::Unreachable) => ", unreachable",
         Some(EndStatus::Other) => ", for another reason",
-    };
-    let talk = end.talk_us.filter(|us| *us > 0).map_or(String::new(), |us| format!(", {:.1} s of talk", us as f64 / 1e6));
-    format!("end{status}{talk}")
+    }
 }
 
 fn decision(decision: &Decision) -> Line {

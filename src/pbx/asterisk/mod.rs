@@ -3,6 +3,7 @@
 //! The dialplan asks `route` for a call, does what it is told, and asks again with the outcome until somebody has answered; `event` tells of
 //! answers and of the call's end.
 
+pub mod ami;
 pub mod reply;
 pub mod setup;
 pub mod webhook;
@@ -49,10 +50,25 @@ pub struct Settings {
     /// What that web server wants to know: references or sealed literals.
     pub recordings_user: String,
     pub recordings_password: String,
+    /// `host:port` of AMI; empty: there is none, and the dialplan alone tells of calls.
+    pub ami_address: String,
+    pub ami_user: String,
+    /// As it is stored: sealed, or a reference.
+    pub ami_secret: String,
+    /// The contexts in which calls from outside begin that are ours; empty: all are.
+    pub ami_contexts: Vec<String>,
 }
 
-/// The keys of this table that are secrets.
-pub const SECRETS: &[&str] = &["recordings_password"];
+/// The keys of `[application.asterisk]` that are secrets.
+pub const SECRETS: &[&str] = &["ami_secret", "recordings_password"];
+
+/// AMI as an application has it.
+pub struct Ami<'a> {
+    pub address: &'a str,
+    pub user: &'a str,
+    /// As it is stored: sealed, or a reference.
+    pub secret: &'a str,
+}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -72,6 +88,10 @@ impl Default for Settings {
             recordings_url: String::new(),
             recordings_user: String::new(),
             recordings_password: String::new(),
+            ami_address: String::new(),
+            ami_user: String::new(),
+            ami_secret: String::new(),
+            ami_contexts: Vec::new(),
         }
     }
 }
@@ -136,6 +156,20 @@ impl Settings {
             "recordings_password",
             "recordings_user and recordings_password come together",
         );
+        let named = |context: &String| !context.is_empty() && context.len() <= 80 && !context.contains(char::is_whitespace);
+        want(settings.ami_contexts.iter().all(named), "ami_contexts", "must be names of contexts");
+        let address = &settings.ami_address;
+        want(address.is_empty() || is_address(address), "ami_address", "must be host:port, as 192.0.2.10:5038 or pbx.example.com:5038 is");
+        let user = &settings.ami_user;
+        want(user.len() <= 80 && user.chars().all(|c| c.is_ascii_graphic()), "ami_user", "must be the name of a section of manager.conf");
+        if !address.is_empty() {
+            want(!user.is_empty(), "ami_user", "is needed with ami_address: the name of a section of manager.conf");
+            want(
+                !settings.ami_secret.is_empty(),
+                "ami_secret",
+                "is needed with ami_address: the secret of that section, or env:NAME, or file:PATH",
+            );
+        }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
@@ -144,19 +178,20 @@ impl Settings {
         !self.outbound_context.is_empty() || !self.outside_device.is_empty()
     }
 
-    /// Whether the PBX lets us in to hear its events and to place calls.
-    pub fn has_ami(&self) -> bool {
-        false
-    }
-
     /// The name of our user in `manager.conf`.
     pub fn manager_user(&self) -> &str {
-        "hookflash"
+        if self.ami_user.is_empty() { "hookflash" } else { &self.ami_user }
     }
 
     /// The address that we come from, where the PBX is this machine.
     pub fn seen_from(&self) -> Option<&'static str> {
-        None
+        let host = self.ami_address.rsplit_once(':').map_or("", |(host, _)| host);
+        matches!(host, "127.0.0.1" | "localhost").then_some("127.0.0.1")
+    }
+
+    /// `None`: the application has no AMI.
+    pub fn ami(&self) -> Option<Ami<'_>> {
+        (!self.ami_address.is_empty()).then_some(Ami { address: &self.ami_address, user: &self.ami_user, secret: &self.ami_secret })
     }
 
     /// What the dialplan dials; `None`: there is no line to the outside.
@@ -167,6 +202,14 @@ impl Settings {
             Line::Number(number) => Some(self.outside_device.replace("{number}", number)),
         }
     }
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let named = !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    port.parse::<u16>().is_ok_and(|port| port > 0) && (named || bare.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()))
 }
 
 /// True for the name of a recording's file as the dialplan makes it: nothing that could mean another place.

@@ -13,7 +13,7 @@ use crate::pbx::{Context, Raw, RoutingRequest};
 fn with_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
     let numbering = Numbering { country: Some("RU"), prefix: None, is_extension: &|e| e == "101", code_without_plus: false };
     let agent_line = |id: &str| (id == "ann").then(|| "101".to_owned());
-    work(&Context { numbering, extension_type: &|_| None, agent_line: &agent_line })
+    work(&Context { numbering, extension_type: &|_| None, agent_line: &agent_line, is_agents: &|line| line == "101" })
 }
 
 fn events(body: &str) -> Result<Vec<CallEvent>, String> {

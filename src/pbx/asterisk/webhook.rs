@@ -151,9 +151,9 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
             let answered = end.status == Some(EndStatus::Answered);
             let place = fields.get(&["place", "to"]).unwrap_or_default().trim().to_owned();
             let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, begun: None, bridged: Some(answered) }));
-            // Where the PBX tells of its channels itself, what has no channel's name here is told there.
-            let told_there = fields.get(&["legs"]) == Some("ami") && fields.get(&["peerid"]).is_none();
-            let own = ((offer.is_some() || peer.is_some()) && !told_there).then(|| leg(Phase::End(end))).flatten();
+            // On the PBX's own route anything may have been dialled; what has a number is a phone.
+            let phone = peer.is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+            let own = (offer.is_some() || phone || fields.get(&["peerid"]).is_some()).then(|| leg(Phase::End(end))).flatten();
             // A call that only was not asked about any more may come back.
             let gone = fields.get(&["by"]) != Some("silence");
             own.into_iter().chain([over]).chain(gone.then(|| what(What::Over))).collect()
@@ -214,6 +214,7 @@ fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option
         transferred: false,
         on_behalf: false,
         via_place: true,
+        exact: channel.is_some(),
     })
 }
 

@@ -178,6 +178,7 @@ impl Record<'_> {
                 transferred,
                 on_behalf: false,
                 via_place: false,
+                exact: false,
             })
         };
         let ended = time(leg.hangup_time_gmt.as_deref()).map(|t| t.max(begun));
@@ -256,7 +257,10 @@ mod tests {
         let types = |e: &str| (e == "101").then_some(ExtensionType::Phone);
         let known = |e: &str| e == "101";
         let numbering = Numbering { country: Some("RU"), prefix: Some("0047"), is_extension: &known, code_without_plus: true };
-        super::record(&serde_json::to_vec(&record).unwrap(), &Context { numbering, extension_type: &types, agent_line: &|_| None })
+        super::record(
+            &serde_json::to_vec(&record).unwrap(),
+            &Context { numbering, extension_type: &types, agent_line: &|_| None, is_agents: &|_| false },
+        )
     }
 
     /// The shape of a record as published with an open client library, with other numbers.

@@ -252,6 +252,7 @@ fn call_event(
         transferred: transferred || (remote.is_some() && direction.value == Direction::In),
         on_behalf: fields.get("callbackid").is_some(),
         via_place,
+        exact: false,
     });
     Ok(Some(CallEvent { source: Source::Events, call, at, client, did, what }))
 }

@@ -25,7 +25,7 @@ fn types(extension: &str) -> Option<ExtensionType> {
 fn read(hook: &str, body: &str) -> Vec<CallEvent> {
     let is_extension = |e: &str| types(e).is_some();
     let numbering = Numbering { country: Some("RU"), prefix: Some("0047"), is_extension: &is_extension, code_without_plus: true };
-    let context = Context { numbering, extension_type: &types, agent_line: &|_| None };
+    let context = Context { numbering, extension_type: &types, agent_line: &|_| None, is_agents: &|_| false };
     let raw = Raw { hook, query: "", content_type: "", body: body.as_bytes() };
     webhook::events(raw, &context).expect("the simulator writes what can be read").events
 }

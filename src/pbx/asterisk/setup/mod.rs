@@ -52,9 +52,6 @@ impl Dialplan<'_> {
             "event" => self.hook("event", '\0'),
             "format" if self.plain => "&format=plain".into(),
             "format" => String::new(),
-            // Who tells of the legs: the dialplan only names those of which the PBX's own events tell the rest.
-            "legs" if s.has_ami() => "&legs=ami".into(),
-            "legs" => String::new(),
             "ivr_context" => s.ivr_context.clone(),
             "record_format" => s.record_format.clone(),
             "outside_caller_id" if s.outside_caller_id.is_empty() => "${HOOKFLASH_SOURCE}".into(),
