@@ -1,13 +1,15 @@
 //! What `hookflash provision` prints for a PBX whose files the administrator writes himself: the parts, and where each goes.
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::tools::Failure;
+use super::tools::{Failure, Outcome};
 use crate::pbx::asterisk::Settings;
 use crate::pbx::asterisk::setup::{self, Dialplan};
 use crate::pbx::setup::Hooks;
+use crate::provision::check::Report;
 
 /// One part alone, to be written to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -86,6 +88,15 @@ impl Paste<'_> {
         )?;
         Ok(())
     }
+}
+
+/// What is there already, and what of it is not as it must be.
+pub fn checked(report: &Report, out: &mut dyn Write) -> Outcome {
+    writeln!(out, "\n; Checked: {}.", report.proved.join(", "))?;
+    for finding in &report.findings {
+        writeln!(out, "; ! {}: {}; {}", finding.what, finding.detail, finding.mend)?;
+    }
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn own_route(settings: &Settings) -> String {

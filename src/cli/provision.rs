@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::paste::{Part, Paste};
+use super::paste::{self, Part, Paste};
 use super::serve::runtime;
 use super::tools::{Failure, Outcome, missing, quiet};
 use crate::app::Hookflash;
@@ -55,12 +55,18 @@ impl Provision {
             let app = app(&hookflash, self.app)?;
             let hooks = provision::hooks(&app, &url).map_err(|e| Failure::Failed(format!("application {}: {e}", self.app)))?;
             if let Pbx::Asterisk(asterisk) = &app.pbx {
-                return self.paste(&hookflash, &app, asterisk, &hooks, out);
+                self.paste(&hookflash, &app, asterisk, &hooks, out)?;
+                if self.off || self.part.is_some() || self.dry_run || asterisk.ami().is_none() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                let (gateway, link) = (&hookflash.gateway, &hookflash.link);
+                let report = Work { gateway, link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks }.check().await;
+                return paste::checked(&report, out);
             }
             if self.plain || self.part.is_some() {
                 return Err(Failure::Usage("--plain and --part are for an Asterisk".into()));
             }
-            let work = Work { gateway: &hookflash.gateway, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+            let work = Work { gateway: &hookflash.gateway, link: &hookflash.link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
             let mut print = Print { out, dry_run: self.dry_run, counts: [0; 3], troubles: 0, failed: None };
             let each = |outcome: provision::Outcome| print.outcome(&outcome);
             let ended = if self.dry_run { work.plan(task, each).await } else { work.carry_out(task, each).await };
@@ -70,7 +76,7 @@ impl Provision {
 }
 
 impl Provision {
-    fn paste(&self, hookflash: &Hookflash, app: &App, settings: &asterisk::Settings, hooks: &Hooks, out: &mut dyn Write) -> Outcome {
+    fn paste(&self, hookflash: &Hookflash, app: &App, settings: &asterisk::Settings, hooks: &Hooks, out: &mut dyn Write) -> Result<(), Failure> {
         let secret = manager_secret(hookflash, app, settings)?;
         let fresh = secret.is_none();
         let secret = secret.unwrap_or_else(|| SecretString::from(id::hex(&rand::random::<[u8; 16]>())));
@@ -80,7 +86,7 @@ impl Provision {
             (false, Some(part)) => paste.part(part, out)?,
             (false, None) => paste.all(out)?,
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

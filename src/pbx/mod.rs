@@ -37,6 +37,8 @@ pub enum HookKind {
     Event,
     /// Tells about queue agents' logins.
     AgentEvent,
+    /// Asks whether it would be let in.
+    Check,
 }
 
 /// What an application's world looks like to an adapter.

@@ -19,6 +19,7 @@ pub fn hook(name: &str) -> Option<HookKind> {
     match name {
         "route" => Some(HookKind::Routing),
         "event" => Some(HookKind::Event),
+        "check" => Some(HookKind::Check),
         _ => None,
     }
 }

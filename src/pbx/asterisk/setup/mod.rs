@@ -4,6 +4,7 @@
 //! field of the answer that the dialplan was given, read from JSON or, in the plain form, by its place in the line ([`super::reply::PLAIN`]).
 //! Nothing that a caller sends gets into an expression or a list of arguments unencoded.
 
+pub mod loaded;
 #[cfg(test)]
 mod tests;
 
@@ -77,8 +78,7 @@ impl Dialplan<'_> {
 
     /// The hook's address as it stands in `CURL(…)`; with `next`, more parameters can follow.
     fn hook(&self, hook: &str, next: char) -> String {
-        let url: String =
-            self.hooks.url(hook).chars().map(|c| if ",;(){}$|^'`".contains(c) { format!("%{:02X}", c as u32) } else { c.into() }).collect();
+        let url = self.hooks.in_dialplan(hook);
         match next {
             '&' if url.contains('?') => format!("{url}&"),
             '&' => format!("{url}?"),
