@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::app::Hookflash;
 use crate::config::Settings;
 use crate::domain::time::Clock;
-use crate::{http, net, timers};
+use crate::{http, link, net, timers};
 
 /// How long requests in hand may take to end when the server stops, seconds.
 const SHUTDOWN_S: u64 = 10;
@@ -25,6 +25,7 @@ pub struct Running {
     handle: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     timers: timers::Running,
+    link: link::Running,
 }
 
 /// `hookflash serve`: runs until SIGTERM or SIGINT.
@@ -65,7 +66,8 @@ pub fn start(hookflash: Arc<Hookflash>, listener: TcpListener) -> anyhow::Result
     let handle = server.handle();
     let serving = tokio::spawn(server);
     let timers = timers::start(hookflash.clone());
-    Ok(Running { address, hookflash, handle, serving, timers })
+    let link = link::start(hookflash.link.clone(), hookflash.roster.clone());
+    Ok(Running { address, hookflash, handle, serving, timers, link })
 }
 
 impl Running {
@@ -77,6 +79,7 @@ impl Running {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.handle.stop(true).await;
         self.serving.await.context("the server's task")??;
+        self.link.stop().await;
         self.timers.stop().await;
         self.hookflash.db.flush().await;
         Ok(())

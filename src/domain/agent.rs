@@ -42,10 +42,12 @@ impl State {
 }
 
 text_enum! {
-    /// Whether the PBX's queues ring the agent (Telphin page, section 6).
+    /// What the PBX says of an agent: whether its queues ring him (Telphin page, section 6), or whether it can reach his phone.
     pub enum QueueLogin {
         Available = "available",
         LoggedOut = "logged_out",
+        /// His phone is not registered.
+        Unreachable = "unreachable",
     }
 }
 
@@ -177,8 +179,13 @@ impl AgentState {
         match self.queue_login {
             None => (Reachability::Unknown, None),
             Some((QueueLogin::Available, since)) => (Reachability::Online, Some(since)),
-            Some((QueueLogin::LoggedOut, since)) => (Reachability::Offline, Some(since)),
+            Some((QueueLogin::LoggedOut | QueueLogin::Unreachable, since)) => (Reachability::Offline, Some(since)),
         }
+    }
+
+    /// The PBX says that it cannot ring his phone.
+    pub fn phone_is_away(&self) -> bool {
+        matches!(self.queue_login, Some((QueueLogin::Unreachable, _)))
     }
 
     /// The manual status that holds, or will when the work in hand ends.
@@ -253,6 +260,8 @@ pub enum Refusal {
     NoExtension,
     /// The PBX's queues do not ring him.
     LoggedOut,
+    /// The PBX cannot reach his phone.
+    PhoneAway,
 }
 
 impl Refusal {
@@ -270,6 +279,7 @@ impl Refusal {
             Refusal::IsTheCaller => "is_the_caller",
             Refusal::NoExtension => "no_extension",
             Refusal::LoggedOut => "logged_out",
+            Refusal::PhoneAway => "phone_away",
         }
     }
 
@@ -294,6 +304,7 @@ impl Refusal {
             Refusal::IsTheCaller => "is the caller himself".into(),
             Refusal::NoExtension => "has no extension".into(),
             Refusal::LoggedOut => "is logged out of the PBX's queues".into(),
+            Refusal::PhoneAway => "has a phone that the PBX cannot reach: it is not registered".into(),
         }
     }
 }

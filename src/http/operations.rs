@@ -40,5 +40,6 @@ pub async fn readyz(server: Data<Hookflash>) -> HttpResponse {
 
 pub async fn metrics(server: Data<Hookflash>) -> HttpResponse {
     ::metrics::gauge!(metric::WRITE_QUEUE).set(server.db.waiting_writes() as f64);
+    ::metrics::gauge!(metric::AMI_CONNECTIONS).set(server.link.connections() as f64);
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(render_metrics())
 }

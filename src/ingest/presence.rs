@@ -32,6 +32,20 @@ pub fn report(conn: &mut Conn, app: &App, report: &AgentReport, now: Timestamp) 
     Ok(true)
 }
 
+/// Whether the PBX can reach a phone is not known any more: of one extension, or of all.
+pub fn forget(conn: &mut Conn, app: &App, extension: Option<&str>, now: Timestamp) -> Result<()> {
+    let agents = app.spec.agent.iter().filter(|a| extension.is_none_or(|e| a.extension.as_deref() == Some(e)));
+    for agent in agents {
+        let Some(mut state) = agents::get(conn, app.id(), &agent.id)?.filter(|s| s.queue_login.is_some()) else { continue };
+        if let Some(locked) = agents::lock(conn, app.id(), &agent.id)? {
+            state = AgentState { queue_login: None, ..locked };
+        }
+        agents::save(conn, app.id(), agent.line(), &state)?;
+        times::record(conn, app.id(), &state, now, times::PHONE)?;
+    }
+    Ok(())
+}
+
 /// The rule; false: nothing changed.
 pub fn follow(state: &mut AgentState, login: QueueLogin, mirrors: bool, now: Timestamp) -> bool {
     let known = state.queue_login.map(|(login, _)| login);
@@ -44,7 +58,7 @@ pub fn follow(state: &mut AgentState, login: QueueLogin, mirrors: bool, now: Tim
     if mirrors && told.is_none() && known.is_some() && QueueLogin::of(state.chosen_status()) != login {
         let status = match login {
             QueueLogin::Available => ManualStatus::Available,
-            QueueLogin::LoggedOut => ManualStatus::Offline,
+            QueueLogin::LoggedOut | QueueLogin::Unreachable => ManualStatus::Offline,
         };
         (state.manual_status, state.manual_reason, state.next_status, state.status_since) = (status, None, None, now);
     }

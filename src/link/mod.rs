@@ -23,7 +23,7 @@ use crate::secrets::Vault;
 use crate::store::Db;
 
 pub use session::{Limits, Line, Session};
-pub use supervise::Running;
+pub use supervise::{Running, start};
 
 /// Why a PBX did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +95,11 @@ impl Link {
         let context = roster::secret_context(app.id(), "asterisk.ami_secret");
         let secret = self.vault.reveal(&context, ami.secret).map_err(|e| LinkError::Credentials(format!("asterisk.ami_secret: {e}")))?;
         Ok(Line { address: ami.address.to_owned(), user: ami.user.to_owned(), secret })
+    }
+
+    /// How many connections take events here.
+    pub fn connections(&self) -> usize {
+        self.standing().values().filter(|session| session.ended().is_none()).count()
     }
 
     fn standing(&self) -> MutexGuard<'_, HashMap<i64, Arc<Session>>> {

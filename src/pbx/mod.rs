@@ -135,6 +135,13 @@ impl Pbx {
         }
     }
 
+    pub fn asterisk(&self) -> Option<&asterisk::Settings> {
+        match self {
+            Pbx::Telphin(_) => None,
+            Pbx::Asterisk(s) => Some(s),
+        }
+    }
+
     /// Where the PBX tells of its calls over a connection of ours; `None`: it does not.
     pub fn ami(&self) -> Option<asterisk::Ami<'_>> {
         match self {

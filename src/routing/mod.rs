@@ -104,6 +104,8 @@ pub fn refusal_on(agent: &Agent, state: &AgentState, call: &Call<'_>, reachable:
         Some(Refusal::WrapUp)
     } else if let Some(refusal) = manual(state) {
         Some(refusal)
+    } else if state.phone_is_away() && agent.line() == agent.extension.as_deref() {
+        Some(Refusal::PhoneAway)
     } else if call.only_reachable && state.reachability().0 == Reachability::Offline {
         Some(Refusal::LoggedOut)
     } else if call.tried.contains(&agent.id) {

@@ -22,6 +22,19 @@ pub struct AmiLink {
     pub version: Option<String>,
 }
 
+impl AmiLink {
+    /// In words, and since when.
+    pub fn state(&self) -> (Timestamp, String) {
+        match (self.up_since, self.down_since) {
+            (Some(up), _) => {
+                (Timestamp(up), format!("connected to Asterisk {}", self.version.as_deref().unwrap_or_default()).trim().into())
+            }
+            (None, Some(down)) => (Timestamp(down), format!("not connected: {}", self.down_why.as_deref().unwrap_or_default())),
+            (None, None) => (Timestamp(0), "not connected yet".into()),
+        }
+    }
+}
+
 pub fn get(conn: &mut Conn, application: i64) -> Result<Option<AmiLink>> {
     Ok(on_backend!(conn, |c| ami_links::table.find(application).select(AmiLink::as_select()).get_result(c).optional())?)
 }

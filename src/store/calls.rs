@@ -220,6 +220,19 @@ pub fn pbx_call_ids(conn: &mut Conn, application: i64, of: &[String]) -> Result<
         .load(c))?)
 }
 
+/// Calls since then that are not over: the PBX's id, and whether it is one from outside that nobody has answered.
+pub fn open(conn: &mut Conn, application: i64, since: Timestamp) -> Result<Vec<(String, bool)>> {
+    const MOST: i64 = 20_000;
+    let rows: Vec<(String, String, String)> = on_backend!(conn, |c| calls::table
+        .filter(calls::application.eq(application).and(calls::started_at.ge(since.0)).and(calls::ended_at.is_null()))
+        .filter(calls::pbx_call_id.ne(""))
+        .select((calls::pbx_call_id, calls::direction, calls::status))
+        .limit(MOST)
+        .load(c))?;
+    let waits = |direction: &str, status: &str| direction == "in" && status == "ringing";
+    Ok(rows.into_iter().map(|(call, direction, status)| (call, waits(&direction, &status))).collect())
+}
+
 /// Which application a call of ours belongs to.
 pub fn application_of(conn: &mut Conn, call: &str) -> Result<Option<i64>> {
     Ok(on_backend!(conn, |c| calls::table.filter(calls::id.eq(call)).select(calls::application).first::<i64>(c).optional())?)

@@ -24,6 +24,8 @@ pub mod metric {
     pub const API_REQUESTS: &str = "hookflash_api_requests_total";
     /// Jobs that wait for the database's writer.
     pub const WRITE_QUEUE: &str = "hookflash_write_queue_jobs";
+    /// Connections that take events of PBXs at this server.
+    pub const AMI_CONNECTIONS: &str = "hookflash_ami_connections";
     /// Legs whose end was never heard of and that the watchdog gave up.
     pub const LEGS_LOST: &str = "hookflash_legs_lost_total";
     /// Rows of the call log that were added or corrected from a PBX's history.
@@ -82,6 +84,7 @@ fn describe() {
     describe_counter!(metric::DECISIONS_LATE, "Routing decisions that the deadline cut short");
     describe_counter!(metric::API_REQUESTS, "REST requests answered");
     describe_gauge!(metric::WRITE_QUEUE, "Jobs that wait for the database's writer");
+    describe_gauge!(metric::AMI_CONNECTIONS, "Connections that take events of PBXs at this server");
     describe_counter!(metric::LEGS_LOST, "Legs whose end was never heard of and that the watchdog gave up");
     describe_counter!(metric::HISTORY_REPAIRS, "Rows of the call log added or corrected from a PBX's history");
     describe_counter!(metric::LOG_DROPPED, "Log lines that overload or a failing disk dropped");

@@ -8,6 +8,7 @@ use super::follow::Row;
 use crate::domain::decision::Decision;
 use crate::domain::event::{CallEvent, Direction, EndStatus, LegEvent, Phase, What};
 use crate::domain::phone::Party;
+use crate::domain::time::Timestamp;
 use crate::ingest::raw_of;
 use crate::roster::App;
 use crate::store::journal::Entry;
@@ -20,14 +21,24 @@ pub fn write(row: &Row, app: &App, json: bool, out: &mut dyn Write) -> io::Resul
         Row::Decision(decision) => vec![self::decision(decision)],
     };
     for line in lines {
-        let mut fields = vec![("at", Value::from(row.at().rfc3339()))];
-        fields.extend(line);
-        match json {
-            true => writeln!(out, "{}", Value::Object(fields.into_iter().map(|(k, v)| (k.into(), v)).collect::<Map<_, _>>()))?,
-            false => writeln!(out, "{}", text(&fields))?,
-        }
+        print(row.at(), line, json, out)?;
     }
     Ok(())
+}
+
+/// Writes how the connection to the PBX fares.
+pub fn link(state: &(Timestamp, String), app: &App, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    let path = format!("/cid/{}/ami/{}", app.id(), app.spec.login);
+    print(state.0, vec![("path", path.into()), ("outcome", state.1.as_str().into())], json, out)
+}
+
+fn print(at: Timestamp, line: Line, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    let mut fields = vec![("at", Value::from(at.rfc3339()))];
+    fields.extend(line);
+    match json {
+        true => writeln!(out, "{}", Value::Object(fields.into_iter().map(|(k, v)| (k.into(), v)).collect::<Map<_, _>>())),
+        false => writeln!(out, "{}", text(&fields)),
+    }
 }
 
 type Line = Vec<(&'static str, Value)>;

@@ -20,6 +20,7 @@ use super::tools::{Failure, Outcome, Tools};
 use crate::config::Settings;
 use crate::domain::time::Timestamp;
 use crate::roster::App;
+use crate::store::ami_links::{self, AmiLink};
 use crate::store::{StoreError, decisions, journal};
 
 /// How long nothing new is waited for before looking again.
@@ -87,15 +88,21 @@ impl Tail {
         // From here on Ctrl-C is ours, also while the first rows are read.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut failing = false;
+        let mut shown = None;
         loop {
             let (id, from, limit) = (app.id(), follow.from(), follow.limit());
             let look = tools.db.read(move |conn| {
                 let events = journal::since(conn, id, from, limit)?;
-                Ok((events, decisions::since(conn, id, &crate::domain::id::floor(from), limit)?))
+                Ok((events, decisions::since(conn, id, &crate::domain::id::floor(from), limit)?, ami_links::get(conn, id)?))
             });
             let caught_up = match look.await {
-                Ok((events, decisions)) => {
+                Ok((events, decisions, link)) => {
                     failing = false;
+                    let state = link.as_ref().map(AmiLink::state).filter(|_| app.pbx.ami().is_some());
+                    if let Some(state) = state.filter(|state| shown.as_ref() != Some(state)) {
+                        line::link(&state, &app, self.json, out)?;
+                        shown = Some(state);
+                    }
                     let (rows, caught_up) = follow.take(events, decisions);
                     for row in rows {
                         line::write(&row, &app, self.json, out)?;

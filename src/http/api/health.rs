@@ -11,6 +11,7 @@ use crate::domain::health::{Condition, Finding};
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
 use crate::http::extract::AppId;
+use crate::store::ami_links::{self, AmiLink};
 use crate::store::journal;
 use crate::store::lines::{self, Line};
 use crate::store::reconciliations::{self, Reconciliation};
@@ -27,15 +28,24 @@ pub struct Health {
     /// The worst of the findings.
     pub status: Condition,
     pub findings: Vec<Finding>,
+    /// Since when the PBX tells of its calls over a connection of ours, and what it says that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Connected>,
     /// When `hookflash check --live` last looked at the PBX; its findings are among these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<String>,
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Connected {
+    pub since: String,
+    pub version: Option<String>,
+}
+
 impl Health {
-    fn of(findings: Vec<Finding>, checked_at: Option<i64>) -> Health {
+    fn of(findings: Vec<Finding>, checked_at: Option<i64>, connected: Option<Connected>) -> Health {
         let status = findings.iter().map(|f| f.severity).max().unwrap_or(Condition::Ok);
-        Health { status, findings, checked_at: checked_at.map(|at| Timestamp(at).rfc3339()) }
+        Health { status, findings, connected, checked_at: checked_at.map(|at| Timestamp(at).rfc3339()) }
     }
 }
 
@@ -50,11 +60,17 @@ async fn read(at: AppId) -> Result<Answer<Health>, Failure> {
     findings.extend(writer(&at));
     findings.extend(events(&at).await?);
     let id = at.id;
-    let (line, compared) = at.read(move |conn| Ok((lines::get(conn, id)?, reconciliations::get(conn, id)?))).await?;
+    let (line, compared, link) =
+        at.read(move |conn| Ok((lines::get(conn, id)?, reconciliations::get(conn, id)?, ami_links::get(conn, id)?))).await?;
+    let has_ami = at.hookflash.roster.app(id).is_some_and(|app| app.pbx.ami().is_some());
+    let ailing = if has_ami { ami(link.as_ref(), at.hookflash.clock.now()) } else { None };
+    let up = link.filter(|_| has_ami && ailing.is_none());
+    let connected = up.and_then(|l| Some(Connected { since: Timestamp(l.up_since?).rfc3339(), version: l.version }));
+    findings.extend(ailing);
     findings.extend(compared.as_ref().and_then(gaps));
     findings.extend(pbx(&line, at.hookflash.clock.now()));
     findings.extend(line.findings()?);
-    Ok(Answer(Health::of(findings, line.checked_at)))
+    Ok(Answer(Health::of(findings, line.checked_at, connected)))
 }
 
 fn broken(at: &AppId) -> Vec<Finding> {
@@ -99,6 +115,20 @@ fn gaps(compared: &Reconciliation) -> Option<Finding> {
     let reached = if until == Timestamp(0) { "it was never".to_owned() } else { format!("up to {} it was", until.rfc3339()) };
     let detail = format!("the call log could not be compared with the PBX's call history ({reached}): {error}");
     Some(Finding::warning("call history", detail, "nothing: it is tried again by itself, or at once by hookflash reconcile"))
+}
+
+/// How the connection fares over which the PBX tells of its calls.
+fn ami(link: Option<&AmiLink>, now: Timestamp) -> Option<Finding> {
+    let held = link.is_some_and(|link| link.holder.is_some() && link.held_until > now.0);
+    let mend = "check asterisk.ami_address, ami_user and ami_secret against manager.conf, that the PBX lets this server in (permit), and \
+                outbound.allow_private; meanwhile the dialplan tells of calls, and what was missed is read when the connection is back";
+    match link {
+        Some(link) if held && link.up_since.is_some() => None,
+        Some(AmiLink { down_since: Some(since), down_why: Some(why), .. }) => {
+            Some(Finding::failing("AMI", format!("no connection since {}: {why}", Timestamp(*since).rfc3339()), mend))
+        }
+        _ => Some(Finding::failing("AMI", "no connection yet", mend)),
+    }
 }
 
 /// What we wait for.

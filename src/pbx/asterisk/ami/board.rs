@@ -44,14 +44,16 @@ struct Chan {
     was_down: bool,
     /// It has begun to dial.
     dials: bool,
-    /// How its last dialling ended.
-    dial_status: Option<String>,
     /// It has talked with somebody.
     talked: bool,
     /// Whom it dials was handed over.
     passed_on: bool,
+    /// The next that it dials is one to whom the phone that rang has passed it on.
+    forwards: bool,
     bridge: Option<String>,
     is_local: bool,
+    /// The other half of a local channel.
+    other: Option<String>,
 }
 
 impl Chan {
@@ -133,6 +135,7 @@ impl Board {
                 }
                 Vec::new()
             }
+            "LocalBridge" => self.halves(block, rules),
             "BlindTransfer" => self.passed_on(block, "Transferee", rules),
             "Pickup" => self.picked_up(block, rules),
             "Hangup" => self.hang_up(block, rules),
@@ -211,13 +214,17 @@ impl Board {
             let chan = self.meet(calling, rules);
             chan.dials = true;
             chan.calls |= chan.line.is_some();
-            (passed_on, dials) = (chan.passed_on, chan.line.is_some());
+            (passed_on, dials) = (chan.passed_on || std::mem::take(&mut chan.forwards), chan.line.is_some());
         }
         let number = block.get("DialString").and_then(|dialled| number_dialled(dialled, rules.settings, rules.context));
         let chan = self.meet(&called, rules);
         chan.line = chan.line.take().or(number);
         chan.passed_on |= passed_on;
         let chan = chan.clone();
+        // Whom the other half of a local channel dials is dialled by this one.
+        if let Some(other) = chan.other.as_ref().and_then(|other| self.up.get_mut(other)) {
+            other.passed_on |= chan.passed_on;
+        }
         if chan.line.is_none() && !dials {
             return Vec::new();
         }
@@ -232,8 +239,8 @@ impl Board {
         let mut dials = false;
         if let Some(calling) = &calling {
             let chan = self.meet(calling, rules);
-            chan.dial_status = status.map(str::to_owned);
             chan.talked |= status == Some("ANSWER");
+            chan.forwards |= block.get("Forward").is_some();
             dials = chan.line.is_some();
         }
         let chan = self.meet(&called, rules).clone();
@@ -294,18 +301,27 @@ impl Board {
         let mut notes = Vec::new();
         for id in inside {
             let Some(chan) = self.up.get(&id).filter(|chan| chan.call != oldest).cloned() else { continue };
-            if chan.line.is_some() || chan.is_caller(&id) {
-                notes.push(Note { call: chan.call.clone(), block: self.own("Moved", &id, &chan, block) });
-            }
             let ours = self.is_ours(&chan.call);
-            let moved = Chan { call: oldest.clone(), passed_on: true, ..chan };
+            let moved = Chan { call: oldest.clone(), passed_on: true, ..chan.clone() };
             self.calls.entry(oldest.clone()).or_default().ours |= ours;
             self.up.insert(id.clone(), moved.clone());
+            // In this order: nobody is free between the one call and the other.
             if moved.line.is_some() {
                 notes.push(Note { call: oldest.clone(), block: self.own("Joined", &id, &moved, block) });
             }
+            if chan.line.is_some() || (chan.is_caller(&id) && ours) {
+                notes.push(Note { call: chan.call.clone(), block: self.own("Moved", &id, &chan, block) });
+            }
         }
         notes
+    }
+
+    fn halves(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
+        if let (Some(one), Some(two)) = (Channel::of(block, "LocalOne"), Channel::of(block, "LocalTwo")) {
+            self.meet(&one, rules).other = Some(two.id.to_owned());
+            self.meet(&two, rules).other = Some(one.id.to_owned());
+        }
+        Vec::new()
     }
 
     fn passed_on(&mut self, block: &Block, prefix: &'static str, rules: &Rules<'_>) -> Vec<Note> {
@@ -326,9 +342,9 @@ impl Board {
         }
         // From here on the taker is in that call.
         if by.line.is_some() && by.call != at.call {
-            notes.push(Note { call: by.call.clone(), block: self.own("Moved", taker.id, &by, block) });
-            let moved = Chan { call: at.call.clone(), calls: false, ..by };
+            let moved = Chan { call: at.call.clone(), calls: false, talked: true, ..by.clone() };
             notes.push(Note { call: at.call.clone(), block: self.own("Joined", taker.id, &moved, block) });
+            notes.push(Note { call: by.call.clone(), block: self.own("Moved", taker.id, &by, block) });
             if let Some(chan) = self.up.get_mut(taker.id) {
                 *chan = moved;
             }
@@ -406,7 +422,6 @@ impl Board {
         flag(note::TALKED, chan.talked);
         flag(note::PASSED_ON, chan.passed_on);
         known.extend(chan.line.clone().map(|line| (note::LINE, line)));
-        known.extend(chan.dial_status.clone().map(|status| (note::DIAL_STATUS, status)));
         known
     }
 
@@ -522,13 +537,13 @@ fn originated(block: &Block, rules: &Rules<'_>) -> Vec<Note> {
     vec![Note { call: call.to_owned(), block: note::annotated(&known, &named) }]
 }
 
-/// A device as the PBX reports it: whose it is, and whether it can be reached. `None`: the report says nothing about that.
-pub fn device(block: &Block, rules: &Rules<'_>) -> Option<(String, bool)> {
+/// A device as the PBX reports it: whose it is, and whether it can be reached; `None` there: the PBX does not know.
+pub fn device(block: &Block, rules: &Rules<'_>) -> Option<(String, Option<bool>)> {
     let extension = extension_of_device(block.get("Device")?, rules.settings)?;
     let reached = match block.raw("State")? {
-        "UNAVAILABLE" | "INVALID" => false,
-        "NOT_INUSE" | "INUSE" | "BUSY" | "RINGING" | "RINGINUSE" | "ONHOLD" => true,
-        _ => return None,
+        "UNAVAILABLE" | "INVALID" => Some(false),
+        "NOT_INUSE" | "INUSE" | "BUSY" | "RINGING" | "RINGINUSE" | "ONHOLD" => Some(true),
+        _ => None,
     };
     Some((extension, reached))
 }

@@ -16,7 +16,6 @@ pub const CLICK: &str = "Hookflash-Click";
 /// The channel calls; else it is called.
 pub const CALLS: &str = "Hookflash-Calls";
 pub const DIALS: &str = "Hookflash-Dials";
-pub const DIAL_STATUS: &str = "Hookflash-Dial-Status";
 pub const TALKED: &str = "Hookflash-Talked";
 pub const PASSED_ON: &str = "Hookflash-Passed-On";
 /// The outside party of the call, as the PBX writes it.
