@@ -66,7 +66,8 @@ impl Provision {
             if self.plain || self.part.is_some() {
                 return Err(Failure::Usage("--plain and --part are for an Asterisk".into()));
             }
-            let work = Work { gateway: &hookflash.gateway, link: &hookflash.link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+            let work =
+                Work { gateway: &hookflash.gateway, link: &hookflash.link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
             let mut print = Print { out, dry_run: self.dry_run, counts: [0; 3], troubles: 0, failed: None };
             let each = |outcome: provision::Outcome| print.outcome(&outcome);
             let ended = if self.dry_run { work.plan(task, each).await } else { work.carry_out(task, each).await };
@@ -76,7 +77,14 @@ impl Provision {
 }
 
 impl Provision {
-    fn paste(&self, hookflash: &Hookflash, app: &App, settings: &asterisk::Settings, hooks: &Hooks, out: &mut dyn Write) -> Result<(), Failure> {
+    fn paste(
+        &self,
+        hookflash: &Hookflash,
+        app: &App,
+        settings: &asterisk::Settings,
+        hooks: &Hooks,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
         let secret = manager_secret(hookflash, app, settings)?;
         let fresh = secret.is_none();
         let secret = secret.unwrap_or_else(|| SecretString::from(id::hex(&rand::random::<[u8; 16]>())));

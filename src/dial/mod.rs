@@ -45,7 +45,7 @@ pub struct Click {
 pub enum DialError {
     #[error("{field}: {reason}")]
     Invalid { field: &'static str, reason: String },
-    /// The source is busy, or the same call is being placed already.
+    /// The source is busy or away, the same call is being placed already, or the PBX is not set up for it.
     #[error("{0}")]
     Conflict(String),
     /// The PBX refused, in its own words; the callback is kept as failed.
@@ -189,11 +189,14 @@ async fn begin(db: &Db, clock: &Clock, app: &Arc<App>, callback: Callback) -> St
     .await
 }
 
-/// Claims the source; a reason when it is busy.
+/// Claims the source; a reason when it is busy, or cannot be rung.
 fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> StoreResult<Option<String>> {
     let extension = &callback.extension;
     match app.agent_of(extension) {
         Some(agent) => {
+            if agents::get(conn, app.id(), &agent.id)?.is_some_and(|state| state.phone_is_away()) {
+                return Ok(Some(format!("the PBX cannot reach the phone of {} ({extension}): it is not registered", agent.name)));
+            }
             let claim = following::claim_name(&callback.id);
             let won = agents::reserve_source(conn, app.id(), &agent.id, &claim, now, now.plus_s(CLAIM_S))?;
             Ok((!won).then(|| format!("{} ({extension}) is busy", agent.name)))

@@ -3,6 +3,7 @@
 mod acd;
 mod api;
 mod architecture;
+mod asterisk;
 mod call_log;
 mod centre;
 mod cli;

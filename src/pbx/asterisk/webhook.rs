@@ -160,7 +160,9 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
             own.into_iter().chain([over]).chain(gone.then(|| what(What::Over))).collect()
         }
         "recorded" => {
-            let end = LegEnd { record_id: record(&fields), ..LegEnd::default() };
+            // Nobody has spoken where the dialling came to nothing.
+            let spoken = fields.get(&["dialstatus"]).is_none_or(|s| outcome(s) == Some(OfferState::Accepted));
+            let end = LegEnd { record_id: record(&fields).filter(|_| spoken), ..LegEnd::default() };
             let recorded = leg(Phase::End(end)).map(|event| placed(event, &fields, context));
             vec![recorded.ok_or_else(|| Unreadable("a recording needs the peer whose call it is of".into()))?]
         }

@@ -85,7 +85,26 @@ fn the_manager_s_user_may_place_calls_and_ask() {
     let text = manager("hookflash", "s3cret", Some("192.0.2.7"));
     assert_eq!(
         text,
-        "[hookflash]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\npermit = 192.0.2.7/255.255.255.255\nread = call\nwrite = originate,reporting\n"
+        "[hookflash]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\npermit = 192.0.2.7/255.255.255.255\nread = system,call,agent\nwrite = originate,reporting\n"
     );
     assert!(manager("hookflash", "s3cret", None).contains("\n; permit = "));
+}
+
+/// The page shows what is printed for the declaration at its top.
+#[test]
+fn the_page_shows_the_dialplan_as_it_is_printed() {
+    let page = include_str!("../../../../docs/ASTERISK.md");
+    let settings =
+        Settings { default_context: "from-pstn".into(), outbound_context: "from-internal".into(), record: true, ..Settings::default() };
+    let hooks = Hooks::new("https://pbx.example.com", 808, "pbx1", Some("HOOK-KEY".into()));
+    let text = Dialplan { application: 808, settings: &settings, hooks: &hooks, plain: false }.text();
+    let shown = page.split("```ini\n").find(|block| block.starts_with("; Hookflash, application 808")).expect("the dialplan");
+    let shown = shown.split("```").next().unwrap_or_default();
+    for (n, (printed, shown)) in text.lines().zip(shown.lines()).enumerate() {
+        assert_eq!(printed, shown, "line {n} of the dialplan");
+    }
+    assert_eq!(text, shown);
+    for line in ["read = system,call,agent", "write = originate,reporting"] {
+        assert!(page.contains(line) && manager("hookflash", "x", None).contains(line));
+    }
 }
