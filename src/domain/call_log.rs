@@ -367,3 +367,85 @@ fn call_view(facts: &CallFacts, legs: &[LegView], missed: bool) -> CallView {
         ended_at: if live || waiting { None } else { last.max() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{CallEvent, LegEnd, LegEvent, Phase, Ranked, What};
+
+    const SECOND: i64 = 1_000_000;
+
+    /// An event of a leg on 101 at a second of the PBX's clock; `None`: the PBX did not say when.
+    fn told(key: &str, exact: bool, at_s: Option<i64>, phase: Phase) -> CallEvent {
+        CallEvent {
+            source: Source::Events,
+            call: "c".into(),
+            at: at_s.map(|s| Timestamp(s * SECOND)),
+            client: None,
+            did: None,
+            what: What::Leg(LegEvent {
+                key: key.into(),
+                sub_call_id: Some(key.into()),
+                phase,
+                direction: Ranked::new(1, Direction::In),
+                extension: Some(Ranked::new(1, "101".into())),
+                number: Some(Ranked::new(1, Party::External("+79990001122".into()))),
+                transferred: false,
+                on_behalf: false,
+                via_place: false,
+                exact,
+            }),
+        }
+    }
+
+    fn legs(events: &[CallEvent]) -> Vec<LegView> {
+        let mut facts = CallFacts::default();
+        for (n, event) in events.iter().enumerate() {
+            facts.join(event, Timestamp(1_000 * SECOND + n as i64)).expect("joined");
+        }
+        project(&facts, 0).legs.into_iter().filter(|leg| !leg.is_missed_row()).collect()
+    }
+
+    fn end(talk_s: Option<i64>) -> Phase {
+        Phase::End(LegEnd {
+            status: Some(EndStatus::Answered),
+            talk_us: talk_s.map(|s| s * SECOND),
+            duration_us: talk_s.map(|s| s * SECOND),
+            record_id: None,
+        })
+    }
+
+    #[test]
+    fn a_leg_that_was_told_of_without_its_name_gives_way_to_the_one_on_the_same_extension() {
+        let vague = [told("d/101", false, Some(12), Phase::Answer), told("d/101", false, Some(20), end(Some(9)))];
+        assert_eq!(legs(&vague).len(), 1, "alone it stands");
+        let named = [
+            told("17.2", true, Some(10), Phase::Begin),
+            told("17.2", true, Some(12), Phase::Answer),
+            told("17.2", true, Some(20), end(None)),
+        ];
+        for events in [[vague.to_vec(), named.to_vec()].concat(), [named.to_vec(), vague.to_vec()].concat()] {
+            let found = legs(&events);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!((found[0].sub_call_id.as_deref(), found[0].talk_us), (Some("17.2"), 8 * SECOND));
+        }
+    }
+
+    #[test]
+    fn what_lies_between_two_moments_is_better_than_a_told_duration_and_that_than_nothing() {
+        let begin = told("17.2", true, Some(10), Phase::Begin);
+        let answer = told("17.2", true, Some(12), Phase::Answer);
+        let found = legs(&[begin, answer.clone(), told("17.2", true, Some(20), end(Some(7)))]);
+        assert_eq!((found[0].talk_us, found[0].duration_us), (8 * SECOND, 10 * SECOND));
+        let found = legs(&[answer, told("17.2", true, Some(20), end(Some(7)))]);
+        assert_eq!((found[0].talk_us, found[0].duration_us), (8 * SECOND, 7 * SECOND), "nobody told of its begin");
+    }
+
+    #[test]
+    fn the_pbx_s_clock_is_believed_before_ours_whatever_comes_first() {
+        let (by_us, by_it) = (told("17.2", true, None, Phase::Answer), told("17.2", true, Some(5_000), Phase::Answer));
+        for events in [[by_us.clone(), by_it.clone()], [by_it, by_us]] {
+            assert_eq!(legs(&events)[0].answered_at, Some(Timestamp(5_000 * SECOND)));
+        }
+    }
+}

@@ -266,8 +266,10 @@ async fn down(link: &Link, app: &Arc<App>, holder: &str, why: &str) {
     let (its_app, clock, holder, why) = (app.clone(), link.clock.clone(), holder.to_owned(), why.to_owned());
     let told = link.db.write(Durability::Process, move |conn| {
         let now: Timestamp = clock.now();
-        ami_links::down(conn, its_app.id(), &holder, now, &why)?;
-        presence::forget(conn, &its_app, None, now)
+        if ami_links::down(conn, its_app.id(), &holder, now, &why)? {
+            presence::forget(conn, &its_app, None, now)?;
+        }
+        Ok(())
     });
     said(app, "the state of AMI could not be kept", told.await);
 }

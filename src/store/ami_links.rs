@@ -42,15 +42,22 @@ pub fn get(conn: &mut Conn, application: i64) -> Result<Option<AmiLink>> {
 /// Takes or keeps the lease until `until`; false while somebody else has it.
 pub fn hold(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, until: Timestamp) -> Result<bool> {
     use ami_links::dsl as l;
+    let this = || l::ami_links.filter(l::application.eq(application));
+    let mine = l::holder.eq(holder).assume_not_null();
+    let kept = on_backend!(conn, |c| diesel::update(this().filter(mine)).set(l::held_until.eq(until.0)).execute(c))?;
+    if kept > 0 {
+        return Ok(true);
+    }
     on_backend!(conn, |c| diesel::insert_into(l::ami_links)
         .values((l::application.eq(application), l::held_until.eq(0)))
         .on_conflict_do_nothing()
         .execute(c))?;
-    let free = l::holder.is_null().or(l::holder.eq(holder)).or(l::held_until.le(now.0));
-    let held = on_backend!(conn, |c| diesel::update(l::ami_links.filter(l::application.eq(application)).filter(free.assume_not_null()))
-        .set((l::holder.eq(holder), l::held_until.eq(until.0)))
+    let free = l::holder.is_null().or(l::held_until.le(now.0));
+    let none_up = l::up_since.eq(None::<i64>);
+    let taken = on_backend!(conn, |c| diesel::update(this().filter(free))
+        .set((l::holder.eq(holder), l::held_until.eq(until.0), none_up))
         .execute(c))?;
-    Ok(held > 0)
+    Ok(taken > 0)
 }
 
 /// Gives the lease back.
@@ -73,15 +80,12 @@ pub fn up(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, versi
     Ok(())
 }
 
-/// The holder is not connected; since when, is the first time that is told.
-pub fn down(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, why: &str) -> Result<()> {
+/// The holder is not connected; since when, is the first time that is told. False: somebody else holds it, or nobody.
+pub fn down(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, why: &str) -> Result<bool> {
     use ami_links::dsl as l;
-    let mine = || l::application.eq(application).and(l::holder.eq(holder.to_owned()));
-    on_backend!(conn, |c| diesel::update(l::ami_links.filter(mine().assume_not_null()).filter(l::down_since.is_null()))
-        .set(l::down_since.eq(now.0))
-        .execute(c))?;
-    on_backend!(conn, |c| diesel::update(l::ami_links.filter(mine().assume_not_null()))
-        .set((l::up_since.eq(None::<i64>), l::down_why.eq(why)))
-        .execute(c))?;
-    Ok(())
+    let mine = || l::ami_links.filter(l::application.eq(application).and(l::holder.eq(holder.to_owned()).assume_not_null()));
+    let first = mine().filter(l::down_since.is_null());
+    on_backend!(conn, |c| diesel::update(first).set(l::down_since.eq(now.0)).execute(c))?;
+    let told = on_backend!(conn, |c| diesel::update(mine()).set((l::up_since.eq(None::<i64>), l::down_why.eq(why))).execute(c))?;
+    Ok(told > 0)
 }

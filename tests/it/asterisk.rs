@@ -130,7 +130,7 @@ fn stream(name: &str, callback: &str) -> Vec<String> {
 /// Tells what comes up to the first block that holds all of these lines.
 fn tell_to(street: &Street, blocks: &mut std::vec::IntoIter<String>, lines: &[&str]) {
     for block in blocks.by_ref() {
-        let found = lines.iter().all(|line| block.lines().any(|l| l.starts_with(line)));
+        let found = !lines.is_empty() && lines.iter().all(|line| block.lines().any(|l| l.starts_with(line)));
         street.ami.tell(&block);
         if found {
             return;
@@ -316,8 +316,8 @@ async fn a_check_proves_everything_that_a_call_needs(#[values(Sqlite, Postgres)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_finds_what_is_wrong_and_names_the_mend(#[values(Sqlite, Postgres)] backend: Backend) {
     let street = Street::open(backend).await;
-    // Another key than the declared one, a context less, and a version without JSON.
-    let old = printed(&street, false).replace("k%261", "old").replace("[hookflash-808-out]", "[elsewhere]");
+    // A context of another version, a context less, and a PBX without JSON.
+    let old = printed(&street, false).replace("event=hangup", "event=end").replace("[hookflash-808-out]", "[elsewhere]");
     load(&street, &old);
     street.ami.set_devices(&[("PJSIP/101", "NOT_INUSE")]);
     street.ami.on("CoreSettings", |_| vec![block("Response: Success\nAsteriskVersion: 18.9.0")]);
@@ -421,7 +421,12 @@ async fn a_recording_is_deleted_as_far_as_the_web_server_lets_us(#[values(Sqlite
     assert_eq!(refused.status, 502);
     assert!(problem["detail"].as_str().unwrap().contains("let the web server take DELETE"), "{problem}");
     assert_eq!(street.get("/records").await.json::<Value>().unwrap()["items"].as_array().unwrap().len(), 1, "it is still there");
-    Mock::given(method("DELETE")).and(path(format!("/rec/{RECORD}"))).respond_with(ResponseTemplate::new(204)).mount(&street.web).await;
+    Mock::given(method("DELETE"))
+        .and(path(format!("/rec/{RECORD}")))
+        .respond_with(ResponseTemplate::new(204))
+        .up_to_n_times(1)
+        .mount(&street.web)
+        .await;
     assert_eq!(delete().await.status, 204);
     assert_eq!(street.get("/records").await.json::<Value>().unwrap()["items"], json!([]));
     assert_eq!(delete().await.status, 404);

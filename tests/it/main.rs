@@ -1,6 +1,7 @@
 //! Every integration test in one binary, so that it links once.
 
 mod acd;
+mod ami;
 mod api;
 mod architecture;
 mod asterisk;

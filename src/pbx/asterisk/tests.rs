@@ -124,6 +124,9 @@ fn a_recording_of_a_click_is_of_the_leg_that_called() {
 fn settings_name_what_is_wrong_with_them() {
     let read = |table: Value| Settings::read(Some(&table)).err().map(|p| p.into_iter().map(|p| p.path).collect::<Vec<_>>());
     assert_eq!(read(json!({})), None);
+    for address in ["192.0.2.1:5038", "[2001:db8::1]:5038", "pbx.example.com:5038"] {
+        assert_eq!(read(json!({"ami_address": address, "ami_user": "hookflash", "ami_secret": "env:X"})), None, "{address}");
+    }
     for (table, path) in [
         (json!({"device": "PJSIP/101"}), "asterisk.device"),
         (json!({"device": "PJSIP/{extension}|x"}), "asterisk.device"),
@@ -138,6 +141,13 @@ fn settings_name_what_is_wrong_with_them() {
         (json!({"recordings_user": "u"}), "asterisk.recordings_password"),
         (json!({"poll_s": 0}), "asterisk.poll_s"),
         (json!({"poll_s": "1"}), "asterisk.poll_s"),
+        (json!({"ami_address": "pbx.example.com", "ami_user": "u", "ami_secret": "s"}), "asterisk.ami_address"),
+        (json!({"ami_address": "::1:5038", "ami_user": "u", "ami_secret": "s"}), "asterisk.ami_address"),
+        (json!({"ami_address": "192.0.2.1:0", "ami_user": "u", "ami_secret": "s"}), "asterisk.ami_address"),
+        (json!({"ami_address": "192.0.2.1:5038", "ami_secret": "s"}), "asterisk.ami_user"),
+        (json!({"ami_address": "192.0.2.1:5038", "ami_user": "u"}), "asterisk.ami_secret"),
+        (json!({"ami_user": "a b"}), "asterisk.ami_user"),
+        (json!({"ami_contexts": ["from trunk"]}), "asterisk.ami_contexts"),
     ] {
         assert_eq!(read(table.clone()), Some(vec![path.to_owned()]), "{table}");
     }

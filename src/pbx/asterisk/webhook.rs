@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use super::ami::read::timestamp;
 use crate::domain::agent::OfferState;
 use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
@@ -128,7 +129,7 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
         "route" => "arrived".to_owned(),
         _ => fields.get(&["event"]).unwrap_or("hangup").trim().to_ascii_lowercase(),
     };
-    let at = fields.seconds(&["time", "at"]).map(Timestamp).filter(|t| *t <= Timestamp::MAX && t.0 > 0);
+    let at = fields.get(&["time", "at"]).and_then(|time| timestamp(time.trim()));
     let offer = fields.get(&["offer"]).map(|o| o.trim().to_owned());
     let peer = fields.get(&["peer", "device", "dialedpeername"]).and_then(endpoint);
     let what = |what| CallEvent {

@@ -172,9 +172,12 @@ impl Noted<'_> {
         }
         let Some((id, line)) = self.own() else { return Vec::new() };
         let mut told = if self.is(note::CLICK) { self.source(id, line) } else { self.plain(id, line) };
-        if !self.is(note::CLICK) && self.block.get("ChannelState") == Some("4") {
-            told.direction = Ranked::new(2, Direction::Out);
-            told.number = self.block.get("Exten").and_then(|e| self.dialled(e)).map(|n| Ranked::new(3, n));
+        let calls = self.block.get("ChannelState") == Some("4");
+        if !self.is(note::CLICK) && (calls || self.is(note::CALLS)) {
+            // A phone that calls is seen at its beginning; later it may be anywhere in the dialplan.
+            let (rank, surely) = if calls { (2, 3) } else { (1, 1) };
+            told.direction = Ranked::new(rank, Direction::Out);
+            told.number = self.block.get("Exten").and_then(|e| self.dialled(e)).map(|n| Ranked::new(surely, n)).or(told.number);
         }
         let event = self.leg(&told, Phase::Begin);
         vec![CallEvent { at: begun.or(event.at), ..event }]
@@ -196,7 +199,6 @@ impl Noted<'_> {
     fn state(&self) -> Vec<CallEvent> {
         match self.block.get("ChannelState") {
             Some("5") => self.legs(false, |_| Phase::Begin),
-            // The channel of a phone that calls is up when the dialplan says so: nobody may have answered.
             Some("6") if self.is(note::CLICK) || !self.is(note::CALLS) => self.legs(false, |_| Phase::Answer),
             _ => Vec::new(),
         }
@@ -308,5 +310,5 @@ fn dial_status(status: &str) -> Option<EndStatus> {
 
 /// `00:01:05`.
 fn duration_s(text: &str) -> Option<i64> {
-    text.split(':').try_fold(0i64, |sum, part| Some(sum.checked_mul(60)?.checked_add(part.parse::<u32>().ok()?.into())?))
+    text.split(':').try_fold(0i64, |sum, part| sum.checked_mul(60)?.checked_add(part.parse::<u32>().ok()?.into()))
 }

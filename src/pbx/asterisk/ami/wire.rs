@@ -35,7 +35,7 @@ impl Block {
     }
 
     pub fn with(mut self, key: &str, value: &str) -> Block {
-        let plain = |text: &str| text.replace(['\r', '\n'], " ");
+        let plain = |text: &str| text.replace(['\r', '\n'], " ").trim().to_owned();
         self.0.push((plain(key), plain(value)));
         self
     }

@@ -7,12 +7,15 @@
 //! It forgets nothing that it needs when events come late, twice or not at all: a channel that hung up is remembered for a while, and
 //! [`Board::compare`] makes it follow a list of what is really up.
 
+mod bridge;
+mod compare;
+
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
+pub use self::compare::{Believed, Open};
 use super::channel::{Channel, State, extension_of_device, number_dialled};
 use super::wire::Block;
 use super::{CLICK_TO_CALL, note};
-use crate::domain::time::Timestamp;
 use crate::pbx::Context;
 use crate::pbx::asterisk::Settings;
 
@@ -84,26 +87,6 @@ pub struct Board {
     order: VecDeque<String>,
 }
 
-/// A leg that we believe is up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Believed {
-    /// The channel.
-    pub id: String,
-    pub call: String,
-    pub line: String,
-    pub calls: bool,
-    pub answered: bool,
-}
-
-/// A call that we believe is not over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
-    /// The PBX's id of it.
-    pub call: String,
-    /// It came from outside, and nobody has taken it.
-    pub waits: bool,
-}
-
 impl Board {
     /// The channels that are up.
     pub fn ids(&self) -> HashSet<String> {
@@ -162,8 +145,14 @@ impl Board {
                 calls: channel.state() == State::Calling,
                 ..Chan::default()
             };
+            chan.was_down = channel.state() == State::Down && chan.line.is_none();
             let call = self.calls.entry(chan.call.clone()).or_default();
             call.ours |= chan.line.is_some() || Chan::is_click(id);
+            if chan.is_caller(id) {
+                let contexts = &rules.settings.ami_contexts;
+                call.ours |= contexts.is_empty() || channel.get("Context").is_some_and(|c| contexts.iter().any(|ours| ours == c));
+                call.client = channel.get("CallerIDNum").map(str::to_owned);
+            }
         }
         chan
     }
@@ -185,23 +174,16 @@ impl Board {
             _ => {}
         }
         let chan = chan.clone();
-        if chan.is_caller(channel.id) {
-            let call = self.calls.entry(chan.call.clone()).or_default();
-            let contexts = &rules.settings.ami_contexts;
-            call.ours |= contexts.is_empty() || channel.get("Context").is_some_and(|c| contexts.iter().any(|ours| ours == c));
-            call.client = channel.get("CallerIDNum").map(str::to_owned);
-            return if call.ours { vec![self.note(channel.id, &chan, block)] } else { Vec::new() };
-        }
-        if chan.line.is_some() {
-            return vec![self.note(channel.id, &chan, block)];
-        }
-        Vec::new()
+        let told = chan.line.is_some() || (chan.is_caller(channel.id) && self.is_ours(&chan.call));
+        if told { vec![self.note(channel.id, &chan, block)] } else { Vec::new() }
     }
 
     fn new_state(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
         let Some(channel) = Channel::of(block, "") else { return Vec::new() };
         let chan = self.meet(&channel, rules).clone();
-        let news = matches!(channel.state(), State::Ringing | State::Up) && chan.line.is_some();
+        // The channel of a phone that calls is up when the dialplan says so: nobody may have answered.
+        let answers = channel.state() == State::Up && (!chan.calls || Chan::is_click(channel.id));
+        let news = chan.line.is_some() && (answers || channel.state() == State::Ringing);
         if news { vec![self.note(channel.id, &chan, block)] } else { Vec::new() }
     }
 
@@ -256,100 +238,6 @@ impl Board {
         let chan = self.meet(&channel, rules).clone();
         let tells = channel.state() != State::Up && chan.line.is_some() && !chan.calls && block.get("Cause").is_some();
         if tells { vec![self.note(channel.id, &chan, block)] } else { Vec::new() }
-    }
-
-    fn enters(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
-        let (Some(channel), Some(bridge)) = (Channel::of(block, ""), block.get("BridgeUniqueid")) else { return Vec::new() };
-        // Where people are parked or listen to music they do not talk with each other.
-        if block.get("BridgeTechnology") == Some("holding_bridge") {
-            return Vec::new();
-        }
-        let chan = self.meet(&channel, rules);
-        chan.talked = true;
-        chan.bridge = Some(bridge.to_owned());
-        let chan = chan.clone();
-        let told = chan.line.is_some() || (chan.is_caller(channel.id) && self.is_ours(&chan.call));
-        let mut notes = if told { vec![self.note(channel.id, &chan, block)] } else { Vec::new() };
-        if self.up.contains_key(channel.id) {
-            let inside = self.bridges.entry(bridge.to_owned()).or_default();
-            // The one in whose place it comes.
-            if let Some(swapped) = block.get("SwapUniqueid") {
-                inside.remove(swapped);
-            }
-            inside.insert(channel.id.to_owned());
-            notes.extend(self.become_one(bridge, block));
-        }
-        notes
-    }
-
-    fn leaves(&mut self, id: &str) {
-        if let Some(bridge) = self.up.get_mut(id).and_then(|chan| chan.bridge.take())
-            && let Some(inside) = self.bridges.get_mut(&bridge)
-        {
-            inside.remove(id);
-        }
-    }
-
-    /// Whoever talk with each other are in one call: the older one.
-    fn become_one(&mut self, bridge: &str, block: &Block) -> Vec<Note> {
-        let inside: Vec<String> = self.bridges.get(bridge).into_iter().flatten().cloned().collect();
-        let calls: BTreeSet<&str> = inside.iter().filter_map(|id| self.up.get(id)).map(|chan| chan.call.as_str()).collect();
-        let Some(oldest) = calls.iter().min_by_key(|call| age(call)).map(|call| (*call).to_owned()) else { return Vec::new() };
-        if calls.len() < 2 {
-            return Vec::new();
-        }
-        let mut notes = Vec::new();
-        for id in inside {
-            let Some(chan) = self.up.get(&id).filter(|chan| chan.call != oldest).cloned() else { continue };
-            let ours = self.is_ours(&chan.call);
-            let moved = Chan { call: oldest.clone(), passed_on: true, ..chan.clone() };
-            self.calls.entry(oldest.clone()).or_default().ours |= ours;
-            self.up.insert(id.clone(), moved.clone());
-            // In this order: nobody is free between the one call and the other.
-            if moved.line.is_some() {
-                notes.push(Note { call: oldest.clone(), block: self.own("Joined", &id, &moved, block) });
-            }
-            if chan.line.is_some() || (chan.is_caller(&id) && ours) {
-                notes.push(Note { call: chan.call.clone(), block: self.own("Moved", &id, &chan, block) });
-            }
-        }
-        notes
-    }
-
-    fn halves(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
-        if let (Some(one), Some(two)) = (Channel::of(block, "LocalOne"), Channel::of(block, "LocalTwo")) {
-            self.meet(&one, rules).other = Some(two.id.to_owned());
-            self.meet(&two, rules).other = Some(one.id.to_owned());
-        }
-        Vec::new()
-    }
-
-    fn passed_on(&mut self, block: &Block, prefix: &'static str, rules: &Rules<'_>) -> Vec<Note> {
-        if let (Some(channel), Some("Success")) = (Channel::of(block, prefix), block.get("Result")) {
-            self.meet(&channel, rules).passed_on = true;
-        }
-        Vec::new()
-    }
-
-    /// Somebody takes a call that rings at another's phone: that one rings no more, whatever becomes of its channel.
-    fn picked_up(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
-        let (Some(taker), Some(target)) = (Channel::of(block, ""), Channel::of(block, "Target")) else { return Vec::new() };
-        let by = self.meet(&taker, rules).clone();
-        let at = self.meet(&target, rules).clone();
-        let mut notes = Vec::new();
-        if at.line.is_some() {
-            notes.push(Note { call: at.call.clone(), block: self.own("PickedUp", target.id, &at, block) });
-        }
-        // From here on the taker is in that call.
-        if by.line.is_some() && by.call != at.call {
-            let moved = Chan { call: at.call.clone(), calls: false, talked: true, ..by.clone() };
-            notes.push(Note { call: at.call.clone(), block: self.own("Joined", taker.id, &moved, block) });
-            notes.push(Note { call: by.call.clone(), block: self.own("Moved", taker.id, &by, block) });
-            if let Some(chan) = self.up.get_mut(taker.id) {
-                *chan = moved;
-            }
-        }
-        notes
     }
 
     fn hang_up(&mut self, block: &Block, rules: &Rules<'_>) -> Vec<Note> {
@@ -439,92 +327,6 @@ impl Board {
         }
         note::annotated(&known, &block)
     }
-
-    /// Takes what we believed when nothing was known of the PBX: legs by their channels' names.
-    pub fn believe(&mut self, legs: &[Believed]) {
-        for leg in legs {
-            let chan = Chan {
-                call: leg.call.clone(),
-                line: Some(leg.line.clone()),
-                calls: leg.calls,
-                talked: leg.answered,
-                dials: leg.calls,
-                ..Chan::default()
-            };
-            self.up.insert(leg.id.clone(), chan);
-            self.calls.entry(leg.call.clone()).or_default().ours = true;
-        }
-    }
-
-    /// Makes the board follow `listed`, all channels that the PBX says are up. Of those that the board has, only `before` can be missing:
-    /// the others came later. `open`: calls that we believe are not over.
-    pub fn compare(&mut self, listed: &[Block], before: &HashSet<String>, open: &[Open], rules: &Rules<'_>, now: Timestamp) -> Vec<Note> {
-        let seen = Block::default().with(note::SEEN, &now.0.to_string());
-        let mut notes = Vec::new();
-        let channels: Vec<Channel<'_>> = listed.iter().filter_map(|block| Channel::of(block, "")).collect();
-        let ids: HashSet<&str> = channels.iter().map(|c| c.id).collect();
-        let mut missing: Vec<String> =
-            before.iter().filter(|id| !ids.contains(id.as_str()) && self.up.contains_key(*id)).cloned().collect();
-        missing.sort_unstable();
-        for id in missing {
-            let Some(chan) = self.up.get(&id).cloned() else { continue };
-            if chan.line.is_some() || (chan.is_caller(&id) && self.is_ours(&chan.call)) {
-                notes.push(Note { call: chan.call.clone(), block: self.own("Gone", &id, &chan, &Block::default()) });
-            }
-            self.forget(&id);
-        }
-        for channel in channels {
-            if self.hung_up.contains_key(channel.id) {
-                continue;
-            }
-            let known = self.up.get(channel.id).cloned();
-            let talks = channel.get("BridgeId").is_some();
-            let chan = self.meet(&channel, rules);
-            if known.is_none() {
-                // Who is called runs what calls him; who calls runs the dialplan.
-                chan.calls = chan.line.is_some() && !called_by_dial(channel.get("Application"));
-            }
-            chan.talked |= talks;
-            if let Some(bridge) = channel.get("BridgeId") {
-                chan.bridge = Some(bridge.to_owned());
-            }
-            let chan = chan.clone();
-            if let Some(bridge) = chan.bridge.clone() {
-                self.bridges.entry(bridge).or_default().insert(channel.id.to_owned());
-            }
-            let caller = chan.is_caller(channel.id);
-            if caller && known.is_none() {
-                let contexts = &rules.settings.ami_contexts;
-                let call = self.calls.entry(chan.call.clone()).or_default();
-                call.ours |= contexts.is_empty() || channel.get("Context").is_some_and(|c| contexts.iter().any(|ours| ours == c));
-                call.client = channel.get("CallerIDNum").map(str::to_owned);
-            }
-            let news = known.as_ref().is_none_or(|k| talks && !k.talked);
-            if news && (chan.line.is_some() || (caller && self.is_ours(&chan.call))) {
-                notes.push(self.note(channel.id, &chan, channel.block));
-            }
-        }
-        let up: HashSet<&str> = self.up.values().map(|chan| chan.call.as_str()).collect();
-        for open in open.iter().filter(|open| !up.contains(open.call.as_str())) {
-            // Who has called and was taken by nobody is a caller who was lost.
-            let chan = Chan { call: open.call.clone(), was_down: !open.waits, ..Chan::default() };
-            notes.push(Note { call: open.call.clone(), block: self.own("Over", &open.call, &chan, &Block::default()) });
-        }
-        for note in &mut notes {
-            note.block = seen.clone().and(&note.block);
-        }
-        notes
-    }
-}
-
-fn called_by_dial(application: Option<&str>) -> bool {
-    matches!(application, Some("AppDial" | "AppDial2" | "AppQueue"))
-}
-
-/// Ids begin with the second in which the channel was made, then count up; before it may stand the PBX's name.
-fn age(call: &str) -> (u64, u64, String) {
-    let mut numbers = call.rsplit('-').next().unwrap_or_default().split('.').map(|n| n.parse().unwrap_or(u64::MAX));
-    (numbers.next().unwrap_or(u64::MAX), numbers.next().unwrap_or(u64::MAX), call.to_owned())
 }
 
 /// Where no channel could be made for a click-to-call, only this tells of it.
