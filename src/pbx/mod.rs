@@ -102,7 +102,7 @@ pub struct Unreadable(pub String);
 #[derive(Clone, Debug)]
 pub enum Pbx {
     Telphin(telphin::Settings),
-    Asterisk(asterisk::Settings),
+    Asterisk(Box<asterisk::Settings>),
 }
 
 impl Pbx {
@@ -113,7 +113,7 @@ impl Pbx {
     pub fn from_application(app: &Application) -> Result<Pbx, Vec<Problem>> {
         match app.pbx {
             PbxKind::Telphin => telphin::Settings::read(app.telphin.as_ref()).map(Pbx::Telphin),
-            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(Pbx::Asterisk),
+            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(|settings| Pbx::Asterisk(Box::new(settings))),
             other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin or asterisk"))]),
         }
     }

@@ -31,7 +31,7 @@ fn nothing_of_the_template_is_left_over() {
     for (settings, plain) in every_form() {
         let text = dialplan(&settings, plain);
         for line in text.lines() {
-            let left = line.split('@').skip(1).any(|part| is_name(part));
+            let left = line.split('@').skip(1).any(is_name);
             assert!(!left && !line.starts_with('?'), "{line}");
         }
         assert!(text.contains("[hookflash-808-hangup]") && text.contains("/cid/808/event/pbx1?key=a%26b%2Cc%3B%28,event="), "{text}");
