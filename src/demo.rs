@@ -99,7 +99,8 @@ async fn set_up(running: &Running) -> anyhow::Result<()> {
     let hookflash = &running.hookflash;
     let app = hookflash.roster.app(807).context("config/demo.toml declares application 807")?;
     let hooks = provision::hooks(&app, &running.url()).map_err(anyhow::Error::msg)?;
-    let work = Provision { gateway: &hookflash.gateway, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+    let work =
+        Provision { gateway: &hookflash.gateway, link: &hookflash.link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
     let (mut added, mut trouble) = (0, None);
     let each = |outcome: provision::Outcome| {
         added += outcome.changes.len();

@@ -8,10 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use secrecy::{ExposeSecret, SecretString};
 
 /// A response body larger than this is refused by [`Http::send`]; [`Http::stream`] has no limit.
 pub const MAX_BODY: usize = 16 << 20;
@@ -60,6 +63,12 @@ impl Request {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// With a user and his password (RFC 7617).
+    pub fn basic(self, user: &str, password: &SecretString) -> Self {
+        let pair = format!("{user}:{}", password.expose_secret());
+        self.header("authorization", format!("Basic {}", STANDARD.encode(pair)))
     }
 }
 

@@ -44,6 +44,8 @@ pub use walk::{Asked, Said};
 
 /// What a claim and a silence are given beyond what the PBX was told, seconds.
 pub const SLACK_S: i64 = 5;
+/// How long a queue's greeting may take before a call that waits asks again, seconds.
+const GREETING_S: i64 = 30;
 /// How long a prompt may take until the PBX asks again, seconds.
 const PROMPT_S: i64 = 300;
 /// How long an agent is rung where nothing says it, seconds.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::position::{Left, Place, Position, digest};
 use super::turn::{self, Turn};
-use super::{PROMPT_S, SLACK_S, USER_BUSY};
+use super::{GREETING_S, PROMPT_S, SLACK_S, USER_BUSY};
 use super::{ivr, offer};
 use crate::domain::agent::OfferState;
 use crate::domain::decision::{Candidate, Decision, Outcome};
@@ -180,7 +180,9 @@ impl Walk<'_> {
         let claimed = !agents.is_empty();
         let patience_s = match &action {
             Action::Dial(dial) => dial.timeout_s,
-            Action::Wait { seconds, .. } => *seconds,
+            Action::Wait { seconds, greeting: None, .. } => *seconds,
+            // It may be played before the wait, and nothing is asked meanwhile.
+            Action::Wait { seconds, .. } => seconds + GREETING_S,
             Action::Prompt(_) => PROMPT_S,
             _ => 0,
         };

@@ -84,7 +84,14 @@ fn live(settings: Settings, out: &mut dyn Write, findings: &mut Vec<Finding>) ->
                     continue;
                 }
             };
-            let work = Provision { gateway: &hookflash.gateway, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+            let work = Provision {
+                gateway: &hookflash.gateway,
+                link: &hookflash.link,
+                db: &hookflash.db,
+                clock: &hookflash.clock,
+                app: &app,
+                hooks,
+            };
             let report = work.check().await;
             writeln!(out, "{place}: {}", report.proved.join(", "))?;
             findings.extend(report.findings.into_iter().map(|f| finding(&place, &f.what, f.detail, &f.mend)));

@@ -10,6 +10,7 @@ mod apply;
 mod check;
 mod explain;
 mod import;
+mod paste;
 mod progress;
 mod provision;
 mod reconcile;

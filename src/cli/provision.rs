@@ -1,24 +1,31 @@
-//! `hookflash provision`: the PBX is set up for us over its API.
+//! `hookflash provision`: the PBX is set up for us over its API, or what its administrator has to paste there is printed.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::paste::{self, Part, Paste};
 use super::serve::runtime;
 use super::tools::{Failure, Outcome, missing, quiet};
 use crate::app::Hookflash;
 use crate::config::Settings;
-use crate::pbx::setup::Sign;
+use crate::domain::id;
+use crate::pbx::setup::{Hooks, Sign};
+use crate::pbx::{Pbx, asterisk};
 use crate::provision::{self, Provision as Work, Stop, Task};
-use crate::roster::App;
+use crate::roster::{App, secret_context};
 
-/// Set the PBX up over its API: subscriptions, IVR rules
+/// Set the PBX up: over its API, or by printing what to paste there
 ///
 /// What is there is compared with what the application needs, and only what differs is changed; a second run changes nothing. Others'
 /// subscriptions and rules are never touched. What the PBX does not allow is said with what to enter by hand, which holds the hooks' key.
 /// The server need not run. Status 1 when something is left to do.
+///
+/// For an Asterisk, whose files are its administrator's: prints the dialplan and the manager.conf user filled in, with their secrets, and
+/// where each goes. With AMI access declared, it then checks that they work, as check --live does.
 #[derive(Args)]
 pub struct Provision {
     /// Number of the application
@@ -30,6 +37,12 @@ pub struct Provision {
     /// Remove what is ours, and nothing else
     #[arg(long)]
     off: bool,
+    /// Asterisk: the dialplan for versions before 18.24, 20.9 and 21.4, which have no JSON_DECODE
+    #[arg(long)]
+    plain: bool,
+    /// Asterisk: print this part alone, as its file takes it
+    #[arg(long, value_enum, conflicts_with = "off")]
+    part: Option<Part>,
 }
 
 impl Provision {
@@ -41,13 +54,58 @@ impl Provision {
             let hookflash = Hookflash::open(settings, clock).await.map_err(|e| Failure::Failed(format!("{e:#}")))?;
             let app = app(&hookflash, self.app)?;
             let hooks = provision::hooks(&app, &url).map_err(|e| Failure::Failed(format!("application {}: {e}", self.app)))?;
-            let work = Work { gateway: &hookflash.gateway, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
+            if let Pbx::Asterisk(asterisk) = &app.pbx {
+                self.paste(&hookflash, &app, asterisk, &hooks, out)?;
+                if self.off || self.part.is_some() || self.dry_run || asterisk.ami().is_none() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                let (gateway, link) = (&hookflash.gateway, &hookflash.link);
+                let report = Work { gateway, link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks }.check().await;
+                return paste::checked(&report, out);
+            }
+            if self.plain || self.part.is_some() {
+                return Err(Failure::Usage("--plain and --part are for an Asterisk".into()));
+            }
+            let work =
+                Work { gateway: &hookflash.gateway, link: &hookflash.link, db: &hookflash.db, clock: &hookflash.clock, app: &app, hooks };
             let mut print = Print { out, dry_run: self.dry_run, counts: [0; 3], troubles: 0, failed: None };
             let each = |outcome: provision::Outcome| print.outcome(&outcome);
             let ended = if self.dry_run { work.plan(task, each).await } else { work.carry_out(task, each).await };
             print.end(ended)
         })
     }
+}
+
+impl Provision {
+    fn paste(
+        &self,
+        hookflash: &Hookflash,
+        app: &App,
+        settings: &asterisk::Settings,
+        hooks: &Hooks,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        let secret = manager_secret(hookflash, app, settings)?;
+        let fresh = secret.is_none();
+        let secret = secret.unwrap_or_else(|| SecretString::from(id::hex(&rand::random::<[u8; 16]>())));
+        let paste = Paste { application: app.id(), settings, hooks, plain: self.plain, secret: secret.expose_secret(), fresh };
+        match (self.off, self.part) {
+            (true, _) => paste.off(out)?,
+            (false, Some(part)) => paste.part(part, out)?,
+            (false, None) => paste.all(out)?,
+        }
+        Ok(())
+    }
+}
+
+/// The secret of the manager's user, where one is declared.
+fn manager_secret(hookflash: &Hookflash, app: &App, settings: &asterisk::Settings) -> Result<Option<SecretString>, Failure> {
+    if settings.ami_secret.is_empty() {
+        return Ok(None);
+    }
+    let context = secret_context(app.id(), "asterisk.ami_secret");
+    let revealed = hookflash.vault.reveal(&context, &settings.ami_secret);
+    revealed.map(Some).map_err(|e| Failure::Failed(format!("asterisk.ami_secret: {e}; set it for this process too, or declare it anew")))
 }
 
 /// Where the PBX reaches us: it must have been said, because what we listen on is not what others see.

@@ -4,6 +4,9 @@
 //! the row that is there); only then the PBX is asked. A refusal fails the row; no clear reply leaves it `accepted` as unclear, and nothing
 //! is ever asked twice. From there on the row follows the call's events.
 
+mod asterisk;
+mod telphin;
+
 use std::sync::Arc;
 
 use crate::domain::call_log::project;
@@ -12,9 +15,10 @@ use crate::domain::id;
 use crate::domain::phone;
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::{Clock, Timestamp};
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::Gateway;
 use crate::ingest::callback as following;
-use crate::pbx::telphin::api;
+use crate::link::Link;
+use crate::pbx::Pbx;
 use crate::roster::App;
 use crate::store::callbacks::{self, Callback};
 use crate::store::{Conn, Db, Durability, Result as StoreResult, StoreError, agents, calls, live};
@@ -41,7 +45,7 @@ pub struct Click {
 pub enum DialError {
     #[error("{field}: {reason}")]
     Invalid { field: &'static str, reason: String },
-    /// The source is busy, or the same call is being placed already.
+    /// The source is busy or away, the same call is being placed already, or the PBX is not set up for it.
     #[error("{0}")]
     Conflict(String),
     /// The PBX refused, in its own words; the callback is kept as failed.
@@ -51,8 +55,25 @@ pub enum DialError {
     Store(#[from] StoreError),
 }
 
+/// The ways to PBXs.
+pub struct Lines<'a> {
+    pub gateway: &'a Gateway,
+    pub link: &'a Link,
+}
+
+/// Why a PBX places no call, in its own words.
+enum Denied {
+    /// No phone has rung, and none will.
+    No(String),
+    /// The PBX may have done it.
+    Unclear(String),
+}
+
+/// What the PBX said: its id of the call, when it named one.
+type Answer = Result<Option<String>, Denied>;
+
 /// Places a call. Returns the callback as it stands after the PBX's reply.
-pub async fn place(db: &Db, gateway: &Gateway, clock: &Clock, app: &Arc<App>, click: Click) -> Result<Callback, DialError> {
+pub async fn place(db: &Db, lines: &Lines<'_>, clock: &Clock, app: &Arc<App>, click: Click) -> Result<Callback, DialError> {
     let planned = plan(app, &click, clock.now())?;
     let callback = match begin(db, clock, app, planned).await? {
         Begun::New(callback) => callback,
@@ -60,11 +81,18 @@ pub async fn place(db: &Db, gateway: &Gateway, clock: &Clock, app: &Arc<App>, cl
         Begun::Known(_) => return Err(DialError::Conflict("this Idempotency-Key was used for another request".into())),
         Begun::Refused(reason) => return Err(DialError::Conflict(reason)),
     };
-    let reply = ask(gateway, app, &callback).await;
-    let kept = conclude(db, clock, app, &callback, &reply).await?;
-    match reply {
-        Ok(_) | Err(GatewayError::Unclear(_)) => Ok(kept),
-        Err(error) => Err(DialError::Pbx { words: error.to_string(), callback: Box::new(kept) }),
+    let answer = match &app.pbx {
+        Pbx::Telphin(settings) => telphin::ask(lines.gateway, app, settings, &callback).await,
+        Pbx::Asterisk(settings) => asterisk::ask(lines.link, app, settings, &callback).await,
+    };
+    let kept = conclude(db, clock, app, &callback, &answer).await?;
+    match answer {
+        Ok(_) => Ok(kept),
+        Err(Denied::Unclear(words)) => {
+            tracing::warn!(app = app.id(), callback = kept.id, words, "the PBX gave no clear reply to a call to be placed");
+            Ok(kept)
+        }
+        Err(Denied::No(words)) => Err(DialError::Pbx { words, callback: Box::new(kept) }),
     }
 }
 
@@ -104,6 +132,9 @@ fn plan(app: &App, click: &Click, now: Timestamp) -> Result<Callback, DialError>
     }
     if app.spec.blacklist.iter().any(|b| b.number == dst_num && b.outbound_blocked) {
         return invalid("dst_num", "is on the blacklist for outgoing calls".into());
+    }
+    if let Pbx::Asterisk(settings) = &app.pbx {
+        asterisk::possible(app, settings, outside, &dst_num)?;
     }
     // Shown on the agent's phone: the number that is being called (Telphin page, requirement 13).
     let shown = |given: &Option<String>| given.clone().or_else(|| (!outside).then(|| dst_num.clone()));
@@ -158,11 +189,14 @@ async fn begin(db: &Db, clock: &Clock, app: &Arc<App>, callback: Callback) -> St
     .await
 }
 
-/// Claims the source; a reason when it is busy.
+/// Claims the source; a reason when it is busy, or cannot be rung.
 fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> StoreResult<Option<String>> {
     let extension = &callback.extension;
     match app.agent_of(extension) {
         Some(agent) => {
+            if agents::get(conn, app.id(), &agent.id)?.is_some_and(|state| state.phone_is_away()) {
+                return Ok(Some(format!("the PBX cannot reach the phone of {} ({extension}): it is not registered", agent.name)));
+            }
             let claim = following::claim_name(&callback.id);
             let won = agents::reserve_source(conn, app.id(), &agent.id, &claim, now, now.plus_s(CLAIM_S))?;
             Ok((!won).then(|| format!("{} ({extension}) is busy", agent.name)))
@@ -174,43 +208,13 @@ fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> Stor
     }
 }
 
-/// Asks the PBX; the PBX's call id when it accepted.
-async fn ask(gateway: &Gateway, app: &App, callback: &Callback) -> Result<Option<String>, GatewayError> {
-    let settings = app.pbx.telphin().ok_or_else(|| GatewayError::Credentials("this PBX has no API that places calls".into()))?;
-    let name = |number: &str| if number.starts_with('+') { number.to_owned() } else { settings.full_name_of(number) };
-    let extension_id = gateway.extension_id(app, &callback.extension).await.map_err(|e| match e {
-        // The list of extensions is only read: whatever went wrong there, no phone has rung.
-        GatewayError::Unclear(words) => GatewayError::Unreachable(words),
-        other => other,
-    })?;
-    let request = api::callback(
-        settings,
-        &api::Callback {
-            extension_id,
-            source: &name(&callback.src_num),
-            destination: &name(&callback.dst_num),
-            caller_id_name: callback.caller_id_name.as_deref(),
-            caller_id_number: callback.caller_id_number.as_deref(),
-        },
-    );
-    let reply = gateway.send(app, request).await?;
-    let accepted: api::CallbackAccepted = reply.json().map_err(|e| GatewayError::Unclear(e.to_string()))?;
-    Ok(accepted.call_id.filter(|c| !c.is_empty()))
-}
-
 /// Writes what the PBX replied, and what the call's events have told meanwhile.
-async fn conclude(
-    db: &Db,
-    clock: &Clock,
-    app: &Arc<App>,
-    callback: &Callback,
-    reply: &Result<Option<String>, GatewayError>,
-) -> StoreResult<Callback> {
+async fn conclude(db: &Db, clock: &Clock, app: &Arc<App>, callback: &Callback, answer: &Answer) -> StoreResult<Callback> {
     let (app, clock, id) = (app.clone(), clock.clone(), callback.id.clone());
-    let verdict = match reply {
+    let verdict = match answer {
         Ok(Some(call)) => Verdict::Call(id::call_id(app.id(), call)),
-        Ok(None) | Err(GatewayError::Unclear(_)) => Verdict::Unclear,
-        Err(error) => Verdict::Failed(error.to_string()),
+        Ok(None) | Err(Denied::Unclear(_)) => Verdict::Unclear,
+        Err(Denied::No(words)) => Verdict::Failed(words.clone()),
     };
     db.write(Durability::Full, move |conn| {
         let now = clock.now();

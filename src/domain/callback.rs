@@ -1,7 +1,7 @@
 //! Click-to-call: the states of a request, and what a call says about it.
 
 use super::call_log::{LegStatus, LegView, Projection};
-use super::event::Direction;
+use super::event::{Direction, EndStatus};
 use crate::text_enum;
 
 text_enum! {
@@ -43,10 +43,23 @@ pub fn progress(call: &Projection, extension: &str) -> Option<(CallbackStatus, O
     if source.iter().any(|l| l.live) {
         return Some((CallbackStatus::RingingSource, None));
     }
-    match source.iter().any(|l| l.was_answered()) {
-        _ if source.is_empty() => None,
-        true => Some((CallbackStatus::Done, None)),
-        false => Some((CallbackStatus::Failed, Some("the source did not answer"))),
+    let last = source.iter().max_by_key(|l| (l.started_at, l.key.clone()))?;
+    let answered = source.iter().any(|l| l.was_answered());
+    // A phone that was rung to be called from: nobody was called.
+    let only_rung = source.iter().all(|l| l.internal_number.as_deref() == Some(extension));
+    match (answered, only_rung) {
+        (true, false) => Some((CallbackStatus::Done, None)),
+        (true, true) => Some((CallbackStatus::Failed, Some("the source picked up, and no call to the destination followed"))),
+        (false, _) => Some((CallbackStatus::Failed, Some(why_source(last.end)))),
+    }
+}
+
+fn why_source(end: Option<EndStatus>) -> &'static str {
+    match end {
+        Some(EndStatus::Busy) => "the source was busy",
+        Some(EndStatus::Rejected) => "the source declined",
+        Some(EndStatus::Unreachable | EndStatus::Failed) => "the source could not be reached",
+        _ => "the source did not answer",
     }
 }
 

@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::domain::time::{Clock, Timestamp};
 use crate::net::{Http, NetError, Request, Response, Streaming};
 use crate::pbx::telphin::api;
-use crate::roster::App;
+use crate::roster::{self, App};
 use crate::secrets::Vault;
 use crate::store::lines::{self, Line, News};
 use crate::store::{Db, Durability};
@@ -151,6 +151,12 @@ impl Gateway {
     /// Fetches a link that carries its own right, such as a storage link.
     pub async fn fetch(&self, request: Request) -> Result<Streaming, GatewayError> {
         self.http.stream(request).await.map_err(|e| GatewayError::from_net(&e))
+    }
+
+    /// A secret of the application's declaration.
+    pub fn reveal(&self, app: &App, key: &str, stored: &str) -> Result<SecretString, GatewayError> {
+        let context = roster::secret_context(app.id(), key);
+        self.vault.reveal(&context, stored).map_err(|e| GatewayError::Credentials(format!("{key}: {e}")))
     }
 
     /// How the line to the PBX fares.

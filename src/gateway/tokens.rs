@@ -9,7 +9,7 @@ use super::{Gateway, GatewayError, lock, no_api, words};
 use crate::domain::time::Timestamp;
 use crate::net::NetError;
 use crate::pbx::telphin::{self, api};
-use crate::roster::{self, App};
+use crate::roster::App;
 use crate::store::lines::News;
 
 #[derive(Clone)]
@@ -67,10 +67,7 @@ impl Gateway {
             let mend = "set telphin.client_id and telphin.client_secret";
             return Err(GatewayError::Credentials(format!("application {} has no credentials for its PBX; {mend}", app.id())));
         }
-        let reveal = |key: &str, stored: &str| {
-            let context = roster::secret_context(app.id(), key);
-            self.vault.reveal(&context, stored).map_err(|e| GatewayError::Credentials(format!("{key}: {e}")))
-        };
+        let reveal = |key: &str, stored: &str| self.reveal(app, key, stored);
         Ok((reveal("telphin.client_id", &settings.client_id)?, reveal("telphin.client_secret", &settings.client_secret)?))
     }
 }

@@ -1,8 +1,9 @@
 //! Recordings as HTTP answers: whole or in part, and a wait while they are not there.
 
 use actix_web::body::SizedStream;
+use actix_web::http::Method;
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, route, web};
 use futures_util::TryStreamExt;
 
 use super::error::Failure;
@@ -27,7 +28,10 @@ pub async fn play(server: &Hookflash, app: &App, record: &str, listener: Listene
     let asked = request.headers().get(header::RANGE).and_then(|v| v.to_str().ok()).and_then(Asked::parse);
     match server.recordings.open(app, record, asked).await {
         Ok(audio) => {
-            note(server, app.id(), record, listener, request).await?;
+            // Who only asks how large it is has heard nothing.
+            if request.method() != Method::HEAD {
+                note(server, app.id(), record, listener, request).await?;
+            }
             Ok(answer(audio))
         }
         Err(RecordError::NotReady(wait)) => Ok(HttpResponse::Accepted().insert_header((header::RETRY_AFTER, wait.to_string())).finish()),
@@ -41,6 +45,7 @@ pub async fn play(server: &Hookflash, app: &App, record: &str, listener: Listene
 pub fn failure(error: RecordError) -> Failure {
     match error {
         RecordError::Pbx(words) => Failure::BadGateway(words),
+        RecordError::NoWay(words) => Failure::Conflict(words),
         RecordError::Store(error) => Failure::Store(error),
         other => Failure::NotFound(other.to_string()),
     }
@@ -83,7 +88,7 @@ async fn note(server: &Hookflash, app: i64, record: &str, listener: Listener, re
 }
 
 /// What a `record_url` points at.
-#[get("/r/{token}")]
+#[route("/r/{token}", method = "GET", method = "HEAD")]
 pub async fn link(request: HttpRequest, token: web::Path<String>, server: web::Data<Hookflash>) -> Result<HttpResponse, Failure> {
     let gone = || Failure::NotFound("this link is not valid, or not any more".into());
     let link = server.links.check(&token).await?.ok_or_else(gone)?;

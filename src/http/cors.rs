@@ -18,11 +18,11 @@ pub fn of_applications(hookflash: Arc<Hookflash>) -> Cors {
             let app = application(head.uri.path()).and_then(|id| hookflash.roster.app(id));
             app.is_some_and(|app| app.spec.allowed_origins.iter().any(|allowed| origin == allowed.as_str()))
         })
-        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "DELETE"])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::RANGE])
         .allowed_header("idempotency-key")
         .allowed_header("last-event-id")
-        .expose_headers([header::LOCATION, header::RETRY_AFTER])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, header::ACCEPT_RANGES, header::CONTENT_RANGE])
         .max_age(REMEMBER_S)
 }
 

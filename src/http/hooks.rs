@@ -66,6 +66,7 @@ pub async fn hook(request: HttpRequest, payload: Payload, server: Data<Hookflash
     let response = match kind {
         HookKind::Routing => hook.answer(raw, fault).await,
         HookKind::Event | HookKind::AgentEvent => hook.event(raw, kind, fault).await,
+        HookKind::Check => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK"),
     };
     let labels = [("pbx", hook.app.spec.pbx.as_str()), ("hook", hook_label(kind))];
     histogram!(metric::HOOK_SECONDS, &labels).record(started.elapsed().as_secs_f64());
@@ -88,6 +89,7 @@ fn hook_label(kind: HookKind) -> &'static str {
         HookKind::Routing => "routing",
         HookKind::Event => "event",
         HookKind::AgentEvent => "agent",
+        HookKind::Check => "check",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::fold::Change;
 use crate::domain::callback::{CallbackStatus, progress};
+use crate::domain::id;
 use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::callbacks::{self, Callback};
@@ -18,12 +19,17 @@ pub fn claim_name(callback: &str) -> String {
 /// `extension`: the one that the event's leg is on.
 pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extension: &str, now: Timestamp) -> Result<()> {
     for callback in callbacks::open_of(conn, app.id(), extension)? {
-        let known = callback.call_id.as_deref() == Some(change.call);
+        let known = callback.call_id.as_deref() == Some(change.call) || is_of(app, &callback, change.call);
         if known || (callback.call_id.is_none() && adopts(&callback, change, now)) {
             advance(conn, app, callback, change, now)?;
         }
     }
     Ok(())
+}
+
+/// True where the PBX calls the call by a name of ours: it is known before the PBX has replied.
+fn is_of(app: &App, callback: &Callback, call: &str) -> bool {
+    app.pbx.call_of(&callback.id).is_some_and(|name| id::call_id(app.id(), &name) == call)
 }
 
 /// Only a request whose reply was unclear looks for its call by itself; any other is told its call id by the PBX.

@@ -37,6 +37,8 @@ pub enum HookKind {
     Event,
     /// Tells about queue agents' logins.
     AgentEvent,
+    /// Asks whether it would be let in.
+    Check,
 }
 
 /// What an application's world looks like to an adapter.
@@ -100,7 +102,7 @@ pub struct Unreadable(pub String);
 #[derive(Clone, Debug)]
 pub enum Pbx {
     Telphin(telphin::Settings),
-    Asterisk(asterisk::Settings),
+    Asterisk(Box<asterisk::Settings>),
 }
 
 impl Pbx {
@@ -111,7 +113,7 @@ impl Pbx {
     pub fn from_application(app: &Application) -> Result<Pbx, Vec<Problem>> {
         match app.pbx {
             PbxKind::Telphin => telphin::Settings::read(app.telphin.as_ref()).map(Pbx::Telphin),
-            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(Pbx::Asterisk),
+            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(|settings| Pbx::Asterisk(Box::new(settings))),
             other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin or asterisk"))]),
         }
     }
@@ -181,6 +183,14 @@ impl Pbx {
         match self {
             Pbx::Telphin(s) => Some(Box::new(telphin::setup::Telphin { settings: s.clone(), hooks: hooks.clone() })),
             Pbx::Asterisk(_) => None,
+        }
+    }
+
+    /// The name of the call that comes of a callback, where we choose it.
+    pub fn call_of(&self, callback: &str) -> Option<String> {
+        match self {
+            Pbx::Telphin(_) => None,
+            Pbx::Asterisk(_) => Some(asterisk::ami::click::channel(callback)),
         }
     }
 

@@ -43,6 +43,15 @@ impl Hooks {
         }
     }
 
+    /// As it stands in a function of Asterisk's dialplan, where none of its characters may mean anything but itself.
+    pub fn in_dialplan(&self, hook: &str) -> String {
+        let mut url = String::new();
+        for c in self.url(hook).chars() {
+            if ",;(){}$|^'`".contains(c) { url.push_str(&format!("%{:02X}", c as u32)) } else { url.push(c) }
+        }
+        url
+    }
+
     /// The same for people who may not see the key.
     pub fn shown(&self, hook: &str) -> String {
         if self.key.is_some() { format!("{}?key=…", self.address(hook)) } else { self.address(hook) }

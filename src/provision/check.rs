@@ -7,14 +7,16 @@ use super::{Outcome, Provision, Stop, Task, line, parts_of, run, survey};
 use crate::domain::health::Finding;
 use crate::domain::spec::ExtensionType;
 use crate::gateway::GatewayError;
+use crate::link::LinkError;
 use crate::net::Response;
+use crate::pbx::Pbx;
 use crate::pbx::setup::{Sign, Trouble};
 use crate::store::{Durability, lines};
 
 /// A token that lives shorter is asked for all the time, seconds.
 const SHORT_LIFE_S: i64 = 300;
 /// Clocks that differ by more show times that nobody can compare, seconds.
-const CLOCK_S: i64 = 5;
+pub(super) const CLOCK_S: i64 = 5;
 /// Fewer requests left than this share of the hour's limit are worth a word.
 const FEW: i64 = 10;
 
@@ -41,6 +43,9 @@ impl Provision<'_> {
     }
 
     async fn prove(&self, report: &mut Report) -> Result<(), Stop> {
+        if let Pbx::Asterisk(settings) = &self.app.pbx {
+            return self.prove_asterisk(settings, report).await;
+        }
         let Some(found) = self.app.pbx.survey(&self.hooks) else {
             report.proved.push("its PBX has no API to ask".into());
             return Ok(());
@@ -208,6 +213,11 @@ fn stopped(stop: &Stop) -> Finding {
         Stop::Gateway(GatewayError::Forbidden(_)) => "correct telphin.api_url, or outbound.allow_private",
         Stop::Gateway(GatewayError::Waiting { .. } | GatewayError::Busy(_)) => "nothing: it is asked again then",
         Stop::Gateway(_) => "correct telphin.api_url, or wait until the PBX is back",
+        Stop::Link(LinkError::Credentials(_)) => {
+            "correct asterisk.ami_user and asterisk.ami_secret, or the section of manager.conf: its secret, and a permit for this server's address"
+        }
+        Stop::Link(LinkError::Forbidden(_)) => "correct asterisk.ami_address, or outbound.allow_private",
+        Stop::Link(_) => "correct asterisk.ami_address; at the PBX: enabled = yes and bindaddr in manager.conf, the firewall",
         Stop::Trouble(Trouble::Forbidden(_)) => "have an administrator grant the application at the PBX access All",
         Stop::Trouble(Trouble::Stuck(_)) | Stop::Hour { .. } => "run it again later",
         Stop::NoApi(_) => "nothing",

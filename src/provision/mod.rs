@@ -6,6 +6,7 @@
 //! One part after another: it is looked at, a plan is made of what is there, its steps are done, and it is looked at again, until nothing
 //! differs. No reply is believed about the state of a part, only a look at it, because the administrator may be at work there too.
 
+mod asterisk;
 pub mod check;
 mod line;
 mod run;
@@ -15,6 +16,7 @@ mod tests;
 use crate::domain::spec::PbxKind;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
+use crate::link::{Link, LinkError};
 use crate::pbx::setup::{Change, Hooks, Memory, Part, Plan, Seen, Survey, Trouble};
 use crate::roster::App;
 use crate::store::{Conn, Db, Durability, lines};
@@ -52,6 +54,8 @@ pub enum Stop {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
     Trouble(#[from] Trouble),
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
@@ -65,6 +69,7 @@ pub enum Stop {
 /// One application's PBX, to be set up.
 pub struct Provision<'a> {
     pub gateway: &'a Gateway,
+    pub link: &'a Link,
     pub db: &'a Db,
     pub clock: &'a Clock,
     pub app: &'a App,

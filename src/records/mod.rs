@@ -1,10 +1,13 @@
 //! Recordings: found, streamed, linked and deleted, without the PBX's credentials ever leaving the server.
 //!
 //! Where the provider has a storage server, its link is asked for at each play (its lifetime is unknown: Telphin page, section 8) and the
-//! audio comes from there; otherwise the file is fetched with our token. What is not ready yet is a wait, not an error.
+//! audio comes from there; otherwise the file is fetched with our token. An Asterisk's recordings are files on its web server. What is not
+//! ready yet is a wait, not an error.
 
+mod asterisk;
 pub mod links;
 pub mod range;
+mod telphin;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,8 +19,8 @@ use futures_util::{Stream, StreamExt};
 use crate::domain::id;
 use crate::domain::time::{Clock, Timestamp};
 use crate::gateway::{Gateway, GatewayError};
-use crate::net::{NetError, Request, Streaming};
-use crate::pbx::telphin::{Settings, api};
+use crate::net::{NetError, Streaming};
+use crate::pbx::Pbx;
 use crate::roster::App;
 use crate::store::calls::LegRow;
 use crate::store::{Db, Durability, Result as StoreResult, StoreError, records};
@@ -56,6 +59,9 @@ pub enum RecordError {
     OutOfRange(u64),
     #[error("{0}")]
     Pbx(String),
+    /// The application does not say how its PBX's recordings are reached.
+    #[error("{0}")]
+    NoWay(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -103,54 +109,36 @@ impl Recordings {
             refused.insert(key, now);
             return Err(absent(leg.as_ref(), now, ASK_EVERY_S));
         };
-        cut(streaming, asked).await
+        let mut audio = cut(streaming, asked).await?;
+        if let Pbx::Asterisk(_) = app.pbx {
+            audio.content_type = asterisk::content_type(record, &audio.content_type);
+        }
+        Ok(audio)
     }
 
     /// The audio from wherever it is; `None`: nowhere, or not yet.
     async fn fetch(&self, app: &App, record: &str, asked: Option<Asked>) -> Result<Option<Streaming>, RecordError> {
-        let settings = app.pbx.telphin().ok_or(RecordError::NotFound)?;
-        if let Some(link) = self.storage_link(app, settings, record).await? {
-            let mut request = Request::get(link).header("accept-encoding", "identity");
-            if let Some(asked) = asked {
-                request = request.header("range", asked.header());
-            }
-            match self.gateway.fetch(request).await {
-                Ok(streaming) if matches!(streaming.status, 200 | 206 | 416) => return Ok(Some(streaming)),
-                Ok(streaming) => {
-                    tracing::warn!(app = app.id(), record, status = streaming.status, "the storage link was refused; the file is asked for")
-                }
-                Err(error) => tracing::warn!(app = app.id(), record, %error, "the storage link failed; the file is asked for"),
-            }
-        }
-        let streaming = self.gateway.download(app, api::record_file(settings, record)).await?;
-        match streaming.status {
-            200 => Ok(Some(streaming)),
-            404 => Ok(None),
-            status => Err(RecordError::Pbx(format!("the PBX refused the recording with status {status}"))),
-        }
-    }
-
-    async fn storage_link(&self, app: &App, settings: &Settings, record: &str) -> Result<Option<String>, RecordError> {
-        match self.gateway.send(app, api::record_storage_url(settings, record)).await {
-            Ok(reply) => Ok(reply.json::<api::StorageUrl>().ok().map(|s| s.record_url)),
-            // No storage server, or not there yet: the file itself will tell.
-            Err(GatewayError::Refused { .. } | GatewayError::Unclear(_)) => Ok(None),
-            Err(error) => Err(error.into()),
+        match &app.pbx {
+            Pbx::Telphin(settings) => telphin::fetch(&self.gateway, app, settings, record, asked).await,
+            Pbx::Asterisk(settings) => asterisk::fetch(&self.gateway, app, settings, record, asked).await,
         }
     }
 
     /// Deletes one recording at the PBX; one that the PBX no longer has counts as deleted.
     pub async fn delete(&self, app: &App, record: &str) -> Result<(), RecordError> {
-        let settings = app.pbx.telphin().filter(|_| id::is_record(record)).ok_or(RecordError::NotFound)?;
+        if !id::is_record(record) {
+            return Err(RecordError::NotFound);
+        }
         let known = {
             let (id, name) = (app.id(), record.to_owned());
             self.db.read(move |conn| Ok(records::leg_of(conn, id, &name)?.is_some() && !records::is_deleted(conn, id, &name)?)).await?
         };
-        match self.gateway.send(app, api::delete_record(settings, record)).await {
-            Ok(_) => {}
-            Err(GatewayError::Refused { status: 404, .. }) if known => {}
-            Err(GatewayError::Refused { status: 404, .. }) => return Err(RecordError::NotFound),
-            Err(error) => return Err(error.into()),
+        let was_there = match &app.pbx {
+            Pbx::Telphin(settings) => telphin::delete(&self.gateway, app, settings, record).await?,
+            Pbx::Asterisk(settings) => asterisk::delete(&self.gateway, app, settings, record).await?,
+        };
+        if !was_there && !known {
+            return Err(RecordError::NotFound);
         }
         self.forget(app.id(), vec![record.to_owned()]).await?;
         Ok(())

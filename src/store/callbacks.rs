@@ -77,12 +77,18 @@ pub fn save(conn: &mut Conn, callback: &Callback, seen_at: i64) -> Result<bool> 
     Ok(n > 0)
 }
 
-/// Callbacks below `before` (an id), newest first.
-pub fn list(conn: &mut Conn, application: i64, before: Option<&str>, limit: i64) -> Result<Vec<Callback>> {
-    Ok(on_backend!(conn, |c| callbacks::table
-        .filter(callbacks::application.eq(application).and(callbacks::id.lt(before.unwrap_or("~"))))
-        .order(callbacks::id.desc())
-        .limit(limit)
-        .select(Callback::as_select())
-        .load(c))?)
+/// Callbacks below `before` (an id), newest first; of one extension, or of all.
+pub fn list(conn: &mut Conn, application: i64, extension: Option<&str>, before: Option<&str>, limit: i64) -> Result<Vec<Callback>> {
+    on_backend!(conn, |c| {
+        let mut query = callbacks::table
+            .filter(callbacks::application.eq(application).and(callbacks::id.lt(before.unwrap_or("~"))))
+            .order(callbacks::id.desc())
+            .limit(limit)
+            .select(Callback::as_select())
+            .into_boxed();
+        if let Some(extension) = extension {
+            query = query.filter(callbacks::extension.eq(extension));
+        }
+        Ok(query.load(c)?)
+    })
 }

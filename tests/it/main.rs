@@ -4,6 +4,7 @@ mod acd;
 mod ami;
 mod api;
 mod architecture;
+mod asterisk;
 mod call_log;
 mod centre;
 mod cli;

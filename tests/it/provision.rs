@@ -46,7 +46,7 @@ impl Site {
         let app = self.house.app();
         let hooks = provision::hooks(&app, HERE).unwrap();
         let h = &self.house.hookflash;
-        let work = Provision { gateway: &h.gateway, db: &h.db, clock: &h.clock, app: &app, hooks };
+        let work = Provision { gateway: &h.gateway, link: &h.link, db: &h.db, clock: &h.clock, app: &app, hooks };
         let mut outcomes = Vec::new();
         let each = |o: Outcome| outcomes.push(o);
         let ended = if dry { work.plan(task, each).await } else { work.carry_out(task, each).await };
@@ -58,7 +58,7 @@ impl Site {
         let app = self.house.app();
         let hooks = provision::hooks(&app, HERE).unwrap();
         let h = &self.house.hookflash;
-        Provision { gateway: &h.gateway, db: &h.db, clock: &h.clock, app: &app, hooks }.check().await
+        Provision { gateway: &h.gateway, link: &h.link, db: &h.db, clock: &h.clock, app: &app, hooks }.check().await
     }
 
     async fn declare(&self, edit: impl FnOnce(&mut Application)) {

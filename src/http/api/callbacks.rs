@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::Action;
-use crate::dial::{self, Click, DialError};
+use crate::dial::{self, Click, DialError, Lines};
 use crate::domain::callback::CallbackStatus;
 use crate::domain::time::Timestamp;
 use crate::http::body::Json;
@@ -101,7 +101,8 @@ async fn create(at: AppPath, request: HttpRequest, body: Json<CallbackRequest>) 
     at.must(Action::Callback(placer(&at.app, body.0.on_behalf.as_deref().unwrap_or(&body.0.src_num))))?;
     let click = click(&request, body.0)?;
     let server = &at.hookflash;
-    let placed = dial::place(&server.db, &server.gateway, &server.clock, &at.app, click).await.map_err(failure)?;
+    let lines = Lines { gateway: &server.gateway, link: &server.link };
+    let placed = dial::place(&server.db, &lines, &server.clock, &at.app, click).await.map_err(failure)?;
     let location = format!("{}/apps/{}/callbacks/{}", crate::http::openapi::BASE, at.id(), placed.id);
     Ok(HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(CallbackView::from(placed)))
 }
@@ -117,12 +118,17 @@ async fn read(at: AppPath, id: Id) -> Result<Answer<CallbackView>, Failure> {
 }
 
 /// List the callbacks, newest first
+///
+/// An agent's token lists those of his own extension.
 #[utoipa::path(params(Page), responses((status = 200, body = Items<CallbackView>)))]
 #[get("/apps/{app}/callbacks")]
 async fn list(at: AppPath, page: Query<Page>) -> Result<Answer<Items<CallbackView>>, Failure> {
-    at.must(Action::ReadCalls(None))?;
+    let only = at.principal.only_agent();
+    at.must(Action::ReadCalls(only))?;
+    // Of one who has no extension there are none.
+    let own = only.map(|agent| at.app.agent(agent).and_then(|a| a.extension.clone()).unwrap_or_default());
     let (app, before, limit) = (at.id(), page.0.after::<String>()?, page.0.limit);
-    let rows = at.read(move |conn| callbacks::list(conn, app, before.as_deref(), limit.rows())).await?;
+    let rows = at.read(move |conn| callbacks::list(conn, app, own.as_deref(), before.as_deref(), limit.rows())).await?;
     Ok(Answer(Items::page(rows, limit, |c| c.id.clone()).map(CallbackView::from)))
 }
 

@@ -5,6 +5,7 @@
 
 pub mod ami;
 pub mod reply;
+pub mod setup;
 pub mod webhook;
 
 #[cfg(test)]
@@ -36,6 +37,19 @@ pub struct Settings {
     pub poll_s: i64,
     /// How long a missed call waits for later news, milliseconds.
     pub missed_wait_ms: i64,
+    /// The context in which the PBX's own rules place calls, with the number as extension; empty: `outside_device` and `device` are dialled.
+    pub outbound_context: String,
+    /// The number that those see who are called by a click; empty: the extension of the one who calls.
+    pub outside_caller_id: String,
+    /// Calls that agents take, or place by a click, are recorded.
+    pub record: bool,
+    /// The ending of a recording's file, which says how it is written.
+    pub record_format: String,
+    /// The folder of the recordings, over the PBX's own web server; empty: they cannot be played here.
+    pub recordings_url: String,
+    /// What that web server wants to know: references or sealed literals.
+    pub recordings_user: String,
+    pub recordings_password: String,
     /// `host:port` of AMI; empty: there is none, and the dialplan alone tells of calls.
     pub ami_address: String,
     pub ami_user: String,
@@ -46,7 +60,7 @@ pub struct Settings {
 }
 
 /// The keys of `[application.asterisk]` that are secrets.
-pub const SECRETS: &[&str] = &["ami_secret"];
+pub const SECRETS: &[&str] = &["ami_secret", "recordings_password"];
 
 /// AMI as an application has it.
 pub struct Ami<'a> {
@@ -67,6 +81,13 @@ impl Default for Settings {
             ivr_context: "hookflash-ivr".into(),
             poll_s: 1,
             missed_wait_ms: 3_000,
+            outbound_context: String::new(),
+            outside_caller_id: String::new(),
+            record: false,
+            record_format: "wav".into(),
+            recordings_url: String::new(),
+            recordings_user: String::new(),
+            recordings_password: String::new(),
             ami_address: String::new(),
             ami_user: String::new(),
             ami_secret: String::new(),
@@ -89,7 +110,8 @@ impl Settings {
                 problems.push(Problem::new(format!("asterisk.{key}"), reason));
             }
         };
-        let safe = |text: &str| text.len() <= 100 && text.chars().all(|c| !c.is_control() && !"|&,\"\\".contains(c));
+        // All of these stand in the dialplan, where none of them may mean anything but itself.
+        let safe = |text: &str| text.len() <= 100 && text.chars().all(|c| !c.is_control() && !"|&,\"\\;$()[]".contains(c));
         want(
             settings.device.contains("{extension}") && safe(&settings.device),
             "device",
@@ -102,6 +124,7 @@ impl Settings {
             ("forward_context", &settings.forward_context),
             ("voicemail_context", &settings.voicemail_context),
             ("ivr_context", &settings.ivr_context),
+            ("outbound_context", &settings.outbound_context),
         ] {
             want(
                 context.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
@@ -111,6 +134,28 @@ impl Settings {
         }
         want((1..=30).contains(&settings.poll_s), "poll_s", "must be 1 to 30");
         want((0..=60_000).contains(&settings.missed_wait_ms), "missed_wait_ms", "must be 0 to 60000");
+        want(
+            settings.outside_caller_id.len() <= 20 && settings.outside_caller_id.chars().all(|c| c.is_ascii_digit() || c == '+'),
+            "outside_caller_id",
+            "must be a number, such as +74955550100, or empty",
+        );
+        let format = settings.record_format.as_str();
+        want(
+            (1..=8).contains(&format.len()) && format.bytes().all(|b| b.is_ascii_alphanumeric()),
+            "record_format",
+            "must be the ending of a file that MixMonitor writes, such as wav",
+        );
+        let url = settings.recordings_url.as_str();
+        want(
+            url.is_empty() || ((url.starts_with("https://") || url.starts_with("http://")) && !url.contains(['?', '#', '@'])),
+            "recordings_url",
+            "must begin with https:// or http:// and end with a folder, without user, ? or #",
+        );
+        want(
+            settings.recordings_user.is_empty() == settings.recordings_password.is_empty(),
+            "recordings_password",
+            "recordings_user and recordings_password come together",
+        );
         let named = |context: &String| !context.is_empty() && context.len() <= 80 && !context.contains(char::is_whitespace);
         want(settings.ami_contexts.iter().all(named), "ami_contexts", "must be names of contexts");
         let address = &settings.ami_address;
@@ -126,6 +171,22 @@ impl Settings {
             );
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// Whether there is a way to call numbers outside.
+    pub fn places_calls(&self) -> bool {
+        !self.outbound_context.is_empty() || !self.outside_device.is_empty()
+    }
+
+    /// The name of our user in `manager.conf`.
+    pub fn manager_user(&self) -> &str {
+        if self.ami_user.is_empty() { "hookflash" } else { &self.ami_user }
+    }
+
+    /// The address that we come from, where the PBX is this machine.
+    pub fn seen_from(&self) -> Option<&'static str> {
+        let host = self.ami_address.rsplit_once(':').map_or("", |(host, _)| host);
+        matches!(host, "127.0.0.1" | "localhost").then_some("127.0.0.1")
     }
 
     /// `None`: the application has no AMI.
@@ -149,4 +210,10 @@ fn is_address(text: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let named = !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
     port.parse::<u16>().is_ok_and(|port| port > 0) && (named || bare.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()))
+}
+
+/// True for the name of a recording's file as the dialplan makes it: nothing that could mean another place.
+pub fn is_file(name: &str) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    plain && !name.starts_with('.') && name.len() <= 200 && !name.is_empty()
 }

@@ -6,71 +6,94 @@ use super::Settings;
 use crate::pbx::action::{Action, Line, Prompt};
 use crate::pbx::{Reply, RoutingRequest};
 
+/// The plain form: after the action these fields, in this order. A prompt is a `goto` that has a mode.
+pub const PLAIN: &[(&str, &[&str])] = &[
+    ("dial", &["device", "timeout", "offer", "agent", "place", "caller_id"]),
+    ("wait", &["seconds", "place", "greeting"]),
+    ("goto", &["context", "exten", "place"]),
+    ("prompt", &["context", "exten", "offer", "mode", "prompt", "key_timeout", "loops", "barge_in", "pause_ms"]),
+    ("hangup", &["cause"]),
+    ("none", &[]),
+];
+
+/// Where a field stands in the line, counted from 1.
+pub fn position(action: &str, field: &str) -> Option<usize> {
+    if field == "action" {
+        return Some(1);
+    }
+    let (_, fields) = PLAIN.iter().find(|(name, _)| *name == action)?;
+    fields.iter().position(|f| *f == field).map(|at| at + 2)
+}
+
 pub fn reply(settings: &Settings, action: &Action, asked: &RoutingRequest) -> Reply {
-    let (fields, line) = say(settings, action, asked.dialled.as_deref().unwrap_or("s"));
+    let fields = say(settings, action, asked.dialled.as_deref().unwrap_or("s"));
     if asked.report.plain {
-        return Reply {
-            content_type: "text/plain; charset=utf-8",
-            body: line.iter().map(|part| plain(part)).collect::<Vec<_>>().join("|"),
-        };
+        return Reply { content_type: "text/plain; charset=utf-8", body: line(&fields) };
     }
     Reply { content_type: "application/json", body: fields.to_string() }
 }
 
-/// No part of a line may end it, or begin another part.
-fn plain(part: &str) -> String {
-    part.chars().map(|c| if c == '|' || c.is_control() { ' ' } else { c }).collect()
+fn line(fields: &Value) -> String {
+    let action = fields["action"].as_str().unwrap_or("none");
+    let form = if fields.get("mode").is_some() { "prompt" } else { action };
+    let order = PLAIN.iter().find(|(name, _)| *name == form).map_or(&[][..], |(_, fields)| fields);
+    let mut line = action.to_owned();
+    for field in order {
+        line.push('|');
+        line.push_str(&plain(&fields[*field]));
+    }
+    line
 }
 
-/// The answer in both forms.
-fn say(settings: &Settings, action: &Action, dialled: &str) -> (Value, Vec<String>) {
-    let goto = |context: &str, exten: &str, place: &str| {
-        let fields = json!({"action": "goto", "context": context, "exten": exten, "place": place});
-        (fields, vec!["goto".to_owned(), context.to_owned(), exten.to_owned(), place.to_owned()])
+/// No part of a line may end it, or begin another part.
+fn plain(part: &Value) -> String {
+    let text = match part {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     };
+    text.chars().map(|c| if c == '|' || c.is_control() { ' ' } else { c }).collect()
+}
+
+fn say(settings: &Settings, action: &Action, dialled: &str) -> Value {
+    let goto = |context: &str, exten: &str, place: &str| json!({"action": "goto", "context": context, "exten": exten, "place": place});
     match action {
         Action::Name(Some(extension)) => {
             let device = settings.device(&Line::Extension(extension.clone())).unwrap_or_default();
-            (
-                json!({"action": "dial", "device": device, "timeout": 60, "offer": ""}),
-                vec!["dial".into(), device, "60".into(), String::new()],
-            )
+            json!({"action": "dial", "device": device, "timeout": 60, "offer": ""})
         }
         Action::Dial(dial) => {
             let devices: Vec<String> = dial.lines.iter().filter_map(|line| settings.device(line)).collect();
             let (device, agent) = (devices.join("&"), dial.agents.join(","));
-            let line = ["dial", &device, &dial.timeout_s.to_string(), &dial.offer, &agent, &dial.place].map(str::to_owned).to_vec();
             let mut fields = json!({
                 "action": "dial", "device": device, "agent": agent, "timeout": dial.timeout_s, "offer": dial.offer, "place": dial.place,
             });
             if let Some(number) = &dial.caller_id {
                 fields["caller_id"] = json!(number);
             }
-            (fields, line)
+            fields
         }
         Action::Wait { seconds, place, greeting } => {
             let mut fields = json!({"action": "wait", "seconds": seconds, "place": place});
             if let Some(file) = greeting {
                 fields["greeting"] = json!(file);
             }
-            (fields, vec!["wait".into(), seconds.to_string(), place.clone()])
+            fields
         }
         Action::Prompt(prompt) => speak(settings, prompt),
         Action::Forward { number, place } => goto(&settings.forward_context, number, place),
         Action::Voicemail { place } => goto(&settings.voicemail_context, place, place),
-        Action::Hangup { cause } => (json!({"action": "hangup", "cause": cause}), vec!["hangup".into(), cause.to_string()]),
+        Action::Hangup { cause } => json!({"action": "hangup", "cause": cause}),
         // An action that the dialplan does not know sends the call where it would have gone without us.
-        Action::Default | Action::Name(None) if settings.default_context.is_empty() => (json!({"action": "none"}), vec!["none".into()]),
+        Action::Default | Action::Name(None) if settings.default_context.is_empty() => json!({"action": "none"}),
         Action::Default | Action::Name(None) => goto(&settings.default_context, dialled, ""),
     }
 }
 
-fn speak(settings: &Settings, prompt: &Prompt) -> (Value, Vec<String>) {
-    let fields = json!({
+fn speak(settings: &Settings, prompt: &Prompt) -> Value {
+    json!({
         "action": "goto", "context": settings.ivr_context, "exten": prompt.node, "offer": prompt.offer, "mode": prompt.mode,
         "prompt": prompt.content, "barge_in": prompt.barge_in, "loops": prompt.loops, "pause_ms": prompt.pause_ms,
         "key_timeout": prompt.timeout_s, "voice": prompt.voice, "speed": prompt.speed,
-    });
-    let line = ["goto", &settings.ivr_context, &prompt.node, &prompt.offer, prompt.mode, &prompt.content, &prompt.timeout_s.to_string()];
-    (fields, line.map(str::to_owned).to_vec())
+    })
 }

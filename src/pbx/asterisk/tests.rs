@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Settings, reply, webhook};
 use crate::domain::agent::OfferState;
-use crate::domain::event::{CallEvent, EndStatus, Phase, What};
+use crate::domain::event::{CallEvent, Direction, EndStatus, Phase, What};
 use crate::domain::phone::{Numbering, Party};
 use crate::pbx::action::{Action, Dial, Line};
 use crate::pbx::{Context, Raw, RoutingRequest};
@@ -81,6 +81,45 @@ fn a_hangup_ends_the_leg_and_the_call() {
     }
 }
 
+/// The dialplan that is printed names channels: a leg is then what the PBX's own events call it, measured to the millisecond.
+#[test]
+fn a_leg_is_called_by_its_channel_where_the_dialplan_knows_it() {
+    let told = "call=1.1&from=%2B79990001101&offer=d.ann&peer=PJSIP%2F101-0000002a&peerid=1.2";
+    let leg = |body: &str| match &events(body).expect("readable")[0].what {
+        What::Leg(leg) => leg.clone(),
+        other => panic!("{other:?}"),
+    };
+    let answered = leg(&format!("event=answer&{told}"));
+    assert_eq!((answered.key.as_str(), answered.sub_call_id.as_deref(), answered.exact), ("1.2", Some("1.2"), true));
+    let end = format!("event=hangup&{told}&dialstatus=ANSWER&answeredms=2005&dialedms=3013&answeredtime=2&record=808-1.1-7.wav");
+    let Phase::End(end) = leg(&end).phase else { panic!("an end") };
+    assert_eq!((end.talk_us, end.duration_us, end.record_id.as_deref()), (Some(2_005_000), Some(3_013_000), Some("808-1.1-7.wav")));
+    for (status, record) in [("ANSWER", "..%2Fpasswd"), ("ANSWER", ".hidden"), ("ANSWER", "a%00"), ("CANCEL", "808-1.1-7.wav")] {
+        let body = format!("event=hangup&{told}&dialstatus={status}&record={record}");
+        let kept = events(&body).ok().and_then(|e| if let What::Leg(leg) = &e[0].what { Some(leg.phase.clone()) } else { None });
+        assert!(!matches!(kept, Some(Phase::End(end)) if end.record_id.is_some()), "{status} {record}");
+    }
+    // On the PBX's own route a phone may have been rung, or a line to somewhere.
+    assert_eq!(leg("event=hangup&call=1&peer=PJSIP%2F105-00000001&dialstatus=ANSWER").extension.map(|e| e.value).as_deref(), Some("105"));
+    assert!(matches!(
+        events("event=hangup&call=1&peer=PJSIP%2Ftrunk-00000001&dialstatus=ANSWER").expect("readable")[0].what,
+        What::PlaceEnd(_)
+    ));
+}
+
+#[test]
+fn a_recording_of_a_click_is_of_the_leg_that_called() {
+    let body = "event=recorded&call=hookflash-c1&peer=PJSIP%2F101-00000013&peerid=hookflash-c1&to=%2B79990001122&record=808-c1-7.wav";
+    for (status, kept) in [("ANSWER", true), ("NOANSWER", false)] {
+        let found = events(&format!("{body}&dialstatus={status}")).expect("readable");
+        let What::Leg(leg) = &found[0].what else { panic!("{found:?}") };
+        let Phase::End(end) = &leg.phase else { panic!("{leg:?}") };
+        assert_eq!((leg.key.as_str(), leg.direction.value, end.record_id.is_some()), ("hookflash-c1", Direction::Out, kept));
+        assert_eq!(leg.number.as_ref().map(|n| &n.value), Some(&Party::External("+79990001122".into())));
+        assert_eq!(found[0].did, None, "whom somebody calls is no number of ours");
+    }
+}
+
 #[test]
 fn settings_name_what_is_wrong_with_them() {
     let read = |table: Value| Settings::read(Some(&table)).err().map(|p| p.into_iter().map(|p| p.path).collect::<Vec<_>>());
@@ -93,6 +132,13 @@ fn settings_name_what_is_wrong_with_them() {
         (json!({"device": "PJSIP/{extension}|x"}), "asterisk.device"),
         (json!({"outside_device": "PJSIP/trunk"}), "asterisk.outside_device"),
         (json!({"default_context": "a b"}), "asterisk.default_context"),
+        (json!({"device": "PJSIP/{extension}${X}"}), "asterisk.device"),
+        (json!({"outbound_context": "a,b"}), "asterisk.outbound_context"),
+        (json!({"outside_caller_id": "x"}), "asterisk.outside_caller_id"),
+        (json!({"record_format": "w;v"}), "asterisk.record_format"),
+        (json!({"recordings_url": "ftp://x"}), "asterisk.recordings_url"),
+        (json!({"recordings_url": "https://u:p@x/"}), "asterisk.recordings_url"),
+        (json!({"recordings_user": "u"}), "asterisk.recordings_password"),
         (json!({"poll_s": 0}), "asterisk.poll_s"),
         (json!({"poll_s": "1"}), "asterisk.poll_s"),
         (json!({"ami_address": "pbx.example.com", "ami_user": "u", "ami_secret": "s"}), "asterisk.ami_address"),
@@ -130,7 +176,7 @@ proptest! {
     fn no_text_breaks_the_plain_form(agent in "\\PC{0,20}", place in "[\\PC|\n]{0,20}") {
         let dial = Dial { lines: vec![Line::Extension("101".into())], agents: vec![agent], timeout_s: 15, offer: "o".into(), place, caller_id: None };
         let said = reply::reply(&Settings::default(), &Action::Dial(dial), &asked("format=plain")).body;
-        prop_assert_eq!(said.split('|').count(), 6);
+        prop_assert_eq!(said.split('|').count(), 7);
         prop_assert!(said.starts_with("dial|PJSIP/101|15|o|") && !said.contains('\n'), "{}", said);
     }
 }

@@ -1,11 +1,13 @@
 //! What the dialplan asks and tells (protocol page, section 2).
 //!
 //! `route` is asked with `call`, `from`, `to`, and with `offer`, `status`, `digits` of the answer before. `event` tells, as form or JSON:
-//! `event=answer` (`call`, `offer`, `peer`) when an agent has answered, and the hangup handler's `call`, `offer`, `dialstatus`,
-//! `answeredtime`, `dialedtime`, `hangupcause` at the end of the call. Names are read without regard to case; `null` and empty are absent.
+//! `event=answer` (`call`, `offer`, `peer`, `peerid`) when an agent has answered; the hangup handler's `call`, `offer`, `peer`, `peerid`,
+//! `dialstatus`, `answeredms`, `dialedms`, `hangupcause`, `record` at the end of the call; `event=recorded` (`call`, `peer`, `peerid`,
+//! `record`) at the end of one that was placed by a click. Names are read without regard to case; `null` and empty are absent.
 
 use serde_json::Value;
 
+use super::ami::read::timestamp;
 use crate::domain::agent::OfferState;
 use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
@@ -18,6 +20,7 @@ pub fn hook(name: &str) -> Option<HookKind> {
     match name {
         "route" => Some(HookKind::Routing),
         "event" => Some(HookKind::Event),
+        "check" => Some(HookKind::Check),
         _ => None,
     }
 }
@@ -126,7 +129,7 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
         "route" => "arrived".to_owned(),
         _ => fields.get(&["event"]).unwrap_or("hangup").trim().to_ascii_lowercase(),
     };
-    let at = fields.seconds(&["time", "at"]).map(Timestamp).filter(|t| *t <= Timestamp::MAX && t.0 > 0);
+    let at = fields.get(&["time", "at"]).and_then(|time| timestamp(time.trim()));
     let offer = fields.get(&["offer"]).map(|o| o.trim().to_owned());
     let peer = fields.get(&["peer", "device", "dialedpeername"]).and_then(endpoint);
     let what = |what| CallEvent {
@@ -150,12 +153,21 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
             let answered = end.status == Some(EndStatus::Answered);
             let place = fields.get(&["place", "to"]).unwrap_or_default().trim().to_owned();
             let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, begun: None, bridged: Some(answered) }));
-            let own = (offer.is_some() || peer.is_some()).then(|| leg(Phase::End(end))).flatten();
+            // On the PBX's own route anything may have been dialled; what has a number is a phone.
+            let phone = peer.is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+            let own = (offer.is_some() || phone || fields.get(&["peerid"]).is_some()).then(|| leg(Phase::End(end))).flatten();
             // A call that only was not asked about any more may come back.
             let gone = fields.get(&["by"]) != Some("silence");
             own.into_iter().chain([over]).chain(gone.then(|| what(What::Over))).collect()
         }
-        other => return Err(Unreadable(format!("the event {other:?} is not known; use answer, ringing or hangup"))),
+        "recorded" => {
+            // Nobody has spoken where the dialling came to nothing.
+            let spoken = fields.get(&["dialstatus"]).is_none_or(|s| outcome(s) == Some(OfferState::Accepted));
+            let end = LegEnd { record_id: record(&fields).filter(|_| spoken), ..LegEnd::default() };
+            let recorded = leg(Phase::End(end)).map(|event| placed(event, &fields, context));
+            vec![recorded.ok_or_else(|| Unreadable("a recording needs the peer whose call it is of".into()))?]
+        }
+        other => return Err(Unreadable(format!("the event {other:?} is not known; use answer, ringing, recorded or hangup"))),
     };
     let digest = match raw.hook {
         "route" => id::digest(&[b"arrived", call.to_lowercase().as_bytes()]),
@@ -173,22 +185,32 @@ fn digest(fields: &Fields) -> i64 {
 }
 
 fn end(fields: &Fields) -> LegEnd {
-    let talk_us = fields.seconds(&["answeredtime", "answered", "billsec"]).filter(|t| *t > 0);
+    let milliseconds = |name| fields.seconds(&[name]).map(|t| t / 1_000);
+    let talk_us = milliseconds("answeredms").or_else(|| fields.seconds(&["answeredtime", "answered", "billsec"])).filter(|t| *t > 0);
+    let duration_us = milliseconds("dialedms").or_else(|| fields.seconds(&["dialedtime", "dialed"]));
     let status = fields.get(&["status", "dialstatus"]).and_then(outcome).and_then(end_status);
     // Time in talk is the surest sign of an answer.
     let status = if talk_us.is_some() { Some(EndStatus::Answered) } else { status };
-    LegEnd { status, duration_us: fields.seconds(&["dialedtime", "dialed"]), talk_us, record_id: None }
+    LegEnd { status, duration_us, talk_us, record_id: record(fields).filter(|_| status == Some(EndStatus::Answered)) }
 }
 
-/// The leg of an agent: of the one who is named by the device that answered, else by the offer, where it was made to one.
+/// The name of a recording's file; what could lead out of its folder is none.
+fn record(fields: &Fields) -> Option<String> {
+    let name = fields.get(&["record"])?.trim();
+    super::is_file(name).then(|| name.to_owned())
+}
+
+/// The leg of an agent: of the one who is named by the device that answered, else by the offer, where it was made to one. It is called by
+/// its channel's unique id, as in the PBX's own events, where the dialplan knows that.
 fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option<&str>, phase: Phase) -> Option<LegEvent> {
     let named = offer.and_then(|o| o.split_once('.')).and_then(|(_, agent)| (context.agent_line)(agent));
     let line = peer.map(str::to_owned).or(named)?;
     let round = offer.map_or("", |o| o.split('.').next().unwrap_or(o));
+    let channel = fields.get(&["peerid"]).map(str::trim);
     let number = fields.get(&["from"]).map_or(Party::Unknown, |from| context.numbering.read(from));
     Some(LegEvent {
-        key: format!("{round}/{line}"),
-        sub_call_id: offer.map(str::to_owned),
+        key: channel.map_or_else(|| format!("{round}/{line}"), str::to_owned),
+        sub_call_id: channel.or(offer).map(str::to_owned),
         phase,
         direction: Ranked::new(RANK, Direction::In),
         extension: Some(Ranked::new(RANK, line)),
@@ -196,8 +218,16 @@ fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option
         transferred: false,
         on_behalf: false,
         via_place: true,
-        exact: false,
+        exact: channel.is_some(),
     })
+}
+
+/// The leg of an agent who called somebody.
+fn placed(event: CallEvent, fields: &Fields, context: &Context<'_>) -> CallEvent {
+    let What::Leg(leg) = event.what else { return event };
+    let number = fields.get(&["to"]).map(|to| Ranked::new(RANK, context.numbering.read(to)));
+    let leg = LegEvent { direction: Ranked::new(RANK, Direction::Out), number, via_place: false, ..leg };
+    CallEvent { did: None, what: What::Leg(leg), ..event }
 }
 
 /// `101` of `PJSIP/101-00000002`, `+79990001122` of `PJSIP/+79990001122@trunk-0000003a`.

@@ -251,7 +251,7 @@ async fn the_plain_form_says_the_same() {
             let reply = desk.client.hook_get("/cid/808/route/pbx1", &format!("call=c1&from=%2B79990001101&to={MAIN}&format=plain")).await;
             let text = String::from_utf8(reply.bytes.to_vec()).unwrap();
             let offer = text.split('|').nth(3).unwrap();
-            assert_eq!(text, format!("dial|PJSIP/101|15|{offer}|ann|main"));
+            assert_eq!(text, format!("dial|PJSIP/101|15|{offer}|ann|main|"), "no other number is shown");
             let reply = desk.client.hook_get("/cid/808/route/pbx1", "call=c2&from=%2B79990001101&to=999&format=plain").await;
             assert_eq!(&reply.bytes[..], b"none");
         },

@@ -129,7 +129,7 @@ async fn a_browser_of_a_listed_origin_may_and_no_other() {
             request
                 .insert_header(("origin", origin.to_owned()))
                 .insert_header(("access-control-request-method", "PUT"))
-                .insert_header(("access-control-request-headers", "authorization, content-type"))
+                .insert_header(("access-control-request-headers", "authorization, content-type, range"))
         };
         let answer = client.send(preflight("https://crm.example.com")).await;
         assert_eq!((answer.status, answer.header(allowed)), (200, Some("https://crm.example.com")));

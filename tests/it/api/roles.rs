@@ -2,10 +2,12 @@
 
 use actix_web::http::Method;
 use hookflash::auth::Role;
+use hookflash::store::callbacks::{self, Callback};
+use hookflash::store::{Conn, Durability};
 use serde_json::{Value, json};
 
 use super::shop;
-use crate::support::{House, SHOP, on_both};
+use crate::support::{House, SHOP, START, on_both};
 
 /// Method, path, body, and who may: admin, supervisor, agent ann, integration.
 fn table() -> Vec<(Method, String, Option<Value>, [bool; 4])> {
@@ -30,6 +32,7 @@ fn table() -> Vec<(Method, String, Option<Value>, [bool; 4])> {
         get("/calls?agent=ann", ALL),
         get("/calls?agent=bob", CALLS),
         get("/legs", ALL),
+        get("/callbacks", ALL),
         get("/legs?agent=bob", CALLS),
         (Method::PUT, shop(""), Some(json!({})), ADMIN),
         (Method::GET, "/api/v1/tokens".into(), None, ADMIN),
@@ -84,6 +87,49 @@ async fn each_role_may_what_the_table_says() {
                 }
             }
         }
+    })
+    .await;
+}
+
+fn clicked(id: &str, extension: &str, at: i64) -> Callback {
+    Callback {
+        application: SHOP,
+        id: id.into(),
+        idempotency_key: None,
+        request: "{}".into(),
+        extension: extension.into(),
+        src_num: extension.into(),
+        dst_num: "+79995550103".into(),
+        caller_id_name: None,
+        caller_id_number: None,
+        status: "done".into(),
+        reason: None,
+        unclear: false,
+        finished: true,
+        call_id: None,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+#[actix_web::test]
+async fn an_agent_sees_the_calls_that_he_has_placed_and_no_others() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let write = |conn: &mut Conn| {
+            [("a1", "101"), ("b1", "102"), ("a2", "101")]
+                .into_iter()
+                .try_for_each(|(id, e)| callbacks::insert(conn, &clicked(id, e, START.0)))
+        };
+        house.hookflash.db.write(Durability::Process, write).await.expect("written");
+        let ann = client.with(&house.token(Role::Agent, Some(SHOP), Some("ann")).await);
+        let ids = |rows: &[Value]| rows.iter().map(|c| c["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>();
+        let (own, pages) = ann.every(&shop("/callbacks"), 1).await;
+        assert_eq!((ids(&own), pages), (vec!["a2".to_owned(), "a1".to_owned()], 2));
+        assert_eq!(ann.get(&shop("/callbacks/a1")).await.ok()["src_num"], "101");
+        ann.get(&shop("/callbacks/b1")).await.refused(404);
+        let (all, _) = client.every(&shop("/callbacks"), 500).await;
+        assert_eq!(ids(&all), ["b1", "a2", "a1"]);
     })
     .await;
 }

@@ -121,3 +121,50 @@ async fn what_keeps_it_from_the_pbx_is_said_with_its_mend() {
     });
     pbx.stop().await;
 }
+
+const BY_POST: &str = r#"
+[[application]]
+id = 808
+name = "Flower shop by post"
+pbx = "asterisk"
+login = "pbx1"
+key = "k8"
+[application.asterisk]
+default_context = "from-pstn"
+"#;
+
+#[test]
+fn what_an_administrator_of_an_asterisk_pastes_is_printed_filled_in() {
+    for mut house in House::each() {
+        house.set("HOOKFLASH__SERVER__PUBLIC_URL", "https://pbx.example.com");
+        house.write("post.toml", BY_POST);
+        house.run(&["apply", "post.toml"]).ok();
+        let printed = house.run(&["provision", "808"]).ok();
+        let dialplan = house.run(&["provision", "808", "--part", "dialplan"]).ok();
+        assert!(dialplan.contains("\n[hookflash-808]\n") && dialplan.contains("CURL(https://pbx.example.com/cid/808/route/pbx1?key=k8&"));
+        assert!(printed.contains(&dialplan), "the part stands in the whole");
+        let plain = house.run(&["provision", "808", "--part", "dialplan", "--plain"]).ok();
+        assert!(plain.contains("&format=plain)") && !plain.contains("JSON_DECODE"));
+        assert!(printed.contains("FreePBX: extensions_custom.conf") && printed.contains("FreePBX: manager_custom.conf"));
+        let secret = printed.lines().find_map(|l| l.strip_prefix("secret = ")).expect("a secret");
+        assert!(
+            secret.len() == 32 && printed.contains(&format!("ami_secret = \"{secret}\"")),
+            "what is made now has to be declared: {printed}"
+        );
+
+        house.write("post.toml", format!("{BY_POST}ami_address = \"127.0.0.1:1\"\nami_user = \"desk\"\nami_secret = \"s3cret\"\n"));
+        house.run(&["apply", "post.toml"]).ok();
+        let manager = house.run(&["provision", "808", "--part", "manager"]).ok();
+        assert_eq!(
+            manager,
+            "[desk]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\npermit = 127.0.0.1/255.255.255.255\nread = system,call,agent\nwrite = originate,reporting\n"
+        );
+        let off = house.run(&["provision", "808", "--off"]).ok();
+        assert!(off.contains("[hookflash-808-route]") && off.contains("Remove [desk] from manager.conf"), "{off}");
+        // It checks after it has printed, and says what is wrong with its mend.
+        let checked = house.run(&["provision", "808"]);
+        assert_eq!((checked.status, checked.err.as_str()), (1, ""));
+        assert!(checked.out.starts_with("; 1. The dialplan") && checked.out.contains("; ! PBX: "), "{}", checked.out);
+        assert!(checked.out.contains("outbound.allow_private"), "{}", checked.out);
+    }
+}

@@ -94,6 +94,21 @@ impl Action {
         Action::new("DeviceStateList").list()
     }
 
+    /// Every line of one context.
+    pub fn dialplan(context: &str) -> Action {
+        Action::new("ShowDialPlan").field("Context", context).list()
+    }
+
+    /// What a function of the dialplan says, on no channel.
+    pub fn value(function: &str) -> Action {
+        Action::new("Getvar").field("Variable", function)
+    }
+
+    /// Is refused whoever asks: for his rights, or because it names no channel.
+    pub fn originate_nothing() -> Action {
+        Action::new("Originate")
+    }
+
     pub fn core_settings() -> Action {
         Action::new("CoreSettings")
     }

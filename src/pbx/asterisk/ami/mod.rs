@@ -8,6 +8,7 @@
 pub mod action;
 pub mod board;
 mod channel;
+pub mod click;
 pub mod note;
 pub mod read;
 pub mod wire;
@@ -16,6 +17,7 @@ pub mod wire;
 mod tests;
 
 pub use action::Action;
+pub use click::Click;
 pub use wire::{Block, Splitter};
 
 /// Under this name the journal keeps what AMI told; no PBX has a hook of that name.
