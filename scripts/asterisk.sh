@@ -2,8 +2,10 @@
 # A real Asterisk for tests and the demo: Debian's own package, in a folder of its own (a chroot of sid; about 700 MB, a minute to build).
 #
 #   asterisk.sh build          builds the folder if it is not there; done again, it does nothing
-#   asterisk.sh run CONF       runs Asterisk in it until it is stopped; CONF is the path of an asterisk.conf inside the folder
-#   asterisk.sh remove         deletes the folder
+#   asterisk.sh new NAME IP    gives an Asterisk of this name and loopback address its files, from scripts/asterisk/, and prints their folder;
+#                              telephones, dialplan and manager's users are added to them by whoever wants them
+#   asterisk.sh run NAME       runs it until it is stopped: this becomes the program itself
+#   asterisk.sh remove         deletes everything
 #
 # HOOKFLASH_ASTERISK names the folder, /var/tmp/hookflash-asterisk by default. Nothing outside it is touched, but for the packages
 # debootstrap and sip-tester (SIPp, the telephones of the tests), which are installed when they are missing. What has to be mounted is
@@ -60,6 +62,8 @@ build() {
         || cannot "debootstrap failed; $root.log says why: $(tail -1 "$root.log")"
     # The machine's own way to its mirror.
     find /etc/apt/apt.conf.d -name '99*' -exec cp {} "$root/etc/apt/apt.conf.d/" \;
+    # Asterisk asks for its own name, and nobody shall wait for an answer from elsewhere.
+    printf '127.0.0.1 localhost %s a.root-servers.net\n' "$(hostname)" >"$root/etc/hosts"
     # Nothing is started by being installed.
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod +x "$root/usr/sbin/policy-rc.d"
@@ -77,13 +81,38 @@ inside() {
     unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c "$2"' sh "$root" "$1"
 }
 
-case ${1:-} in
-build) build ;;
-run)
+complete() {
     able
     [ -e "$mark" ] || cannot "$root is not there or not complete; run scripts/asterisk.sh build."
+}
+
+# new NAME IP: the files of one Asterisk.
+new() {
+    local name=$1 address=$2 folder file
+    folder=$root/lab/$name
+    [[ $name =~ ^[a-z0-9-]+$ ]] || { say "A name is made of a-z, 0-9 and -."; exit 2; }
+    [[ $address == 127.* ]] || { say "$address is no address of this machine's loopback, and these are for tests."; exit 2; }
+    mkdir -p "$folder"/{agi,db,keys,run} "$folder"/spool/{monitor,outgoing,tmp,voicemail} "$folder"/log/{cdr-csv,cel-custom}
+    for file in scripts/asterisk/*.conf; do
+        sed "s/@NAME@/$name/g; s/@ADDRESS@/$address/g" "$file" >"$folder/${file##*/}"
+    done
+    # Read if there, and missed aloud if not.
+    for file in acl ccss cli cli_aliases codecs confbridge features http pjproject queuerules res_parking sorcery udptl voicemail; do
+        : >"$folder/$file.conf"
+    done
+    echo "$folder"
+}
+
+case ${1:-} in
+build) build ;;
+new)
+    complete
+    new "${2:?a name}" "${3:?an address}"
+    ;;
+run)
+    complete
     # In place of this shell: whoever started it has Asterisk's own pid.
-    exec unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" asterisk -f -C "$2"' sh "$root" "${2:?the path of an asterisk.conf}"
+    exec unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" asterisk -f -C "/lab/$2/asterisk.conf"' sh "$root" "${2:?a name}"
     ;;
 remove)
     able

@@ -14,6 +14,7 @@ mod gateway;
 mod history;
 mod hooks;
 mod ingest;
+mod lab;
 mod logs;
 mod presence;
 mod provision;
