@@ -173,7 +173,8 @@ async fn what_is_heard_late_of_one_phone_does_not_withdraw_the_offer_of_the_next
         assert_eq!((&first["agent"], &second["agent"]), (&json!("ann"), &json!("bob")));
         let bob = told.find("PJSIP/102").and_then(|at| told[..at].rfind("Event: ")).expect("the second rings");
         wired.ami.tell_bytes(&told.as_bytes()[..bob]);
-        eventually(async || wired.legs(&call).await.iter().any(|l| l.sub_call_id.as_deref() == Some(leg.as_str()) && l.ended_at.is_some())).await;
+        eventually(async || wired.legs(&call).await.iter().any(|l| l.sub_call_id.as_deref() == Some(leg.as_str()) && l.ended_at.is_some()))
+            .await;
         assert_eq!(wired.is("bob").await, "reserved");
         wired.ami.tell_bytes(&told.as_bytes()[bob..]);
         eventually(async || wired.is_over(&call).await).await;

@@ -8,6 +8,7 @@ use super::pbx::Pbx;
 pub struct Channel {
     /// `PJSIP/101-00000002`
     pub name: String,
+    /// The call that it began in.
     pub call: String,
     /// Microseconds since 1970.
     pub begun: i64,
@@ -35,14 +36,13 @@ pub fn channels(pbx: &Pbx) -> BTreeMap<String, Channel> {
         let (seconds, micros) = at.split_once('.').unwrap_or_else(|| panic!("a time of CEL: {line}"));
         let at = seconds.parse::<i64>().expect("seconds") * 1_000_000 + micros.parse::<i64>().expect("microseconds");
         let channel = channels.entry(id.to_owned()).or_default();
-        (channel.name, channel.call) = (name.to_owned(), call.to_owned());
         match kind {
-            "CHAN_START" => channel.begun = at,
+            "CHAN_START" => (channel.begun, channel.name, channel.call) = (at, name.to_owned(), call.to_owned()),
             "ANSWER" => {
                 channel.answered = Some(at);
                 channel.own_route = (context == "from-pstn").then_some(at);
             }
-            "CHAN_END" => channel.ended = Some(at),
+            "HANGUP" => channel.ended = Some(at),
             _ => {}
         }
     }

@@ -1,1 +1,100 @@
-//! To be.
+//! A hundred calls a second among two hundred agents, through our routing and through Asterisk's own queue, with the same people.
+//!
+//! What is asserted is what must hold at any speed: every question has its answer, and nobody has two calls at once. The times are printed.
+
+use std::collections::BTreeMap;
+
+use hookflash::store::decisions;
+
+use super::Lab;
+use super::cel::{self, Channel};
+use super::phone::Scenario;
+use super::street::{APP, DID};
+use crate::support::Backend::Sqlite;
+use crate::support::eventually;
+
+const AGENTS: u32 = 200;
+const PER_SECOND: u32 = 100;
+const CALLS: u32 = 2_000;
+/// Where `make test-asterisk` finds the table.
+const REPORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/asterisk-load.txt");
+
+fn staff(app: &mut toml::Table) {
+    let agents = (0..AGENTS).map(|n| {
+        let text = format!("id = \"a{n}\"\nname = \"Agent {n}\"\nextension = \"{}\"", 1_001 + n);
+        toml::Value::Table(toml::from_str(&text).expect("TOML"))
+    });
+    app.insert("agent".into(), toml::Value::Array(agents.collect()));
+    let ids: Vec<String> = (0..AGENTS).map(|n| format!("a{n}")).collect();
+    app["group"][0]["agents"] = toml::Value::try_from(ids).expect("TOML");
+    let queue = app["queue"][0].as_table_mut().expect("a queue");
+    queue["strategy"] = "longest_idle".into();
+    queue["wait_agent_answer_timeout"] = 15.into();
+}
+
+/// From a caller's coming to the ringing of the first telephone, of each call, in microseconds, the shortest first.
+fn until_it_rings(channels: &BTreeMap<String, Channel>) -> Vec<i64> {
+    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    for leg in channels.values().filter(|c| c.line().len() == 4) {
+        first.entry(&leg.call).and_modify(|at| *at = leg.begun.min(*at)).or_insert(leg.begun);
+    }
+    let mut times: Vec<i64> = first.into_iter().map(|(call, at)| at - channels[call].begun).collect();
+    times.sort_unstable();
+    times
+}
+
+fn percentile(sorted: &[i64], percent: usize) -> f64 {
+    sorted[(sorted.len() - 1) * percent / 100] as f64 / 1_000.0
+}
+
+fn row(name: &str, asks: Option<&[i64]>, channels: &BTreeMap<String, Channel>) -> String {
+    let (callers, legs) = (channels.values().filter(|c| c.line().starts_with("trunk")).count(), channels.len());
+    let rings = until_it_rings(channels);
+    let asks = asks.map_or(format!("{:>7} {:>9} {:>9}", "", "", ""), |asks| {
+        format!("{:>7} {:>9.2} {:>9.2}", asks.len(), percentile(asks, 50), percentile(asks, 99))
+    });
+    format!("{name:<10} {callers:>6} {:>6} {asks} {:>10.2} {:>10.2}\n", legs - callers, percentile(&rings, 50), percentile(&rings, 99))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_calls_a_second_are_all_answered_and_nobody_has_two() {
+    let lab = Lab::without_server(Sqlite, staff).await;
+    let members: String = (0..AGENTS).map(|n| format!("member => PJSIP/{}\n", 1_001 + n)).collect();
+    lab.pbx.add(
+        "queues.conf",
+        &format!("[plain]\nstrategy = leastrecent\nringinuse = no\ntimeout = 15\nretry = 1\nwrapuptime = 0\n{members}"),
+    );
+    lab.pbx.console("queue reload all");
+    lab.serve().await;
+    let (answers, client) = (Scenario::answers(50).stays(), Scenario::dials(DID).talks(1_000));
+
+    let agents = lab.switchboard(&answers, CALLS).await;
+    lab.callers(false, &client, CALLS, PER_SECOND).await.done().await;
+    agents.done().await;
+    lab.is_quiet().await;
+    let ours = lab.channels();
+    let asks = async || lab.house.read(|conn| decisions::since(conn, APP, &"0".repeat(32), 100_000)).await;
+    eventually(async || asks().await.len() >= CALLS as usize).await;
+    let mut asked: Vec<i64> = asks().await.iter().map(|d| d.took_us).collect();
+    asked.sort_unstable();
+    assert_eq!(asks().await.iter().filter(|d| d.late).count(), 0, "every answer came in time");
+    assert!(ours.values().all(|c| c.own_route.is_none()), "no question failed");
+    assert_eq!(cel::overlaps(&ours, |line| line.len() == 4), Vec::<String>::new(), "nobody had two calls at once");
+    assert_eq!(ours.values().filter(|c| c.line() == "trunk").count(), CALLS as usize);
+
+    let agents = lab.switchboard(&answers, CALLS).await;
+    lab.callers(true, &client, CALLS, PER_SECOND).await.done().await;
+    agents.done().await;
+    eventually(async || lab.channels().values().all(|c| c.ended.is_some())).await;
+    let all = lab.channels();
+    // What is of our run is in it too.
+    let plain = all.into_iter().filter(|(id, _)| !ours.contains_key(id)).collect();
+
+    let head = format!(
+        "{:<10} {:>6} {:>6} {:>7} {:>9} {:>9} {:>10} {:>10}\n",
+        "ms", "calls", "legs", "asks", "ask p50", "ask p99", "ring p50", "ring p99"
+    );
+    let report = format!("{head}{}{}", row("Hookflash", Some(&asked), &ours), row("app_queue", None, &plain));
+    std::fs::write(REPORT, &report).expect("written");
+    eprintln!("{report}");
+}

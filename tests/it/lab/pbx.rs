@@ -87,6 +87,8 @@ impl Pbx {
             TcpStream::connect(&manager).is_ok()
         })
         .await;
+        // It lets managers in before it has read its dialplan.
+        self.console("core waitfullybooted");
     }
 
     /// What its administrator types at its console.

@@ -39,6 +39,8 @@ const PARTS: &[(&str, &str)] = &[
 #[derive(Clone, Default)]
 pub struct Scenario {
     parts: Vec<String>,
+    /// The number that is called.
+    to: String,
 }
 
 impl Scenario {
@@ -67,7 +69,7 @@ impl Scenario {
 
     /// A call to a number, made by whom [`Scenario::as_number`] says.
     pub fn dials(to: &str) -> Scenario {
-        Scenario::default().then("dials", &[("to", to)])
+        Scenario { to: to.to_owned(), ..Scenario::default() }.then("dials", &[])
     }
 
     /// The caller is answered within half a minute, and then hangs up after so long.
@@ -87,7 +89,8 @@ impl Scenario {
 
     /// Whose number the caller has.
     pub fn as_number(self, from: &str) -> Scenario {
-        self.filled(&[("from", from)])
+        let to = self.to.clone();
+        self.filled(&[("from", from), ("to", &to)])
     }
 
     pub fn stays(self) -> Scenario {
@@ -118,11 +121,15 @@ impl Scenario {
         self
     }
 
+    fn gives_up(&self) -> bool {
+        self.parts.iter().any(|part| part.contains("CANCEL sip:"))
+    }
+
     fn text(&self) -> String {
         let mut text = String::from("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"telephone\">\n");
         let body = self.parts.concat();
         let open = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        assert!(!body.split('%').skip(1).any(open), "a name in a scenario is not filled: {body}");
+        assert!(!body.split('%').skip(1).any(open), "a name is not filled, as numbers are by as_number: {body}");
         text.push_str(&body);
         // SIPp refuses names that are set and never used.
         let kept: Vec<&str> =
@@ -151,13 +158,16 @@ impl Phone {
     pub async fn on_port(address: &str, port: u16, scenario: &Scenario, calls: u32, args: &[&str]) -> Phone {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("scenario.xml"), scenario.text()).expect("written");
-        let (calls, port_text) = (calls.to_string(), port.to_string());
+        let (count, port_text) = (calls.to_string(), port.to_string());
         let out = std::fs::File::create(dir.path().join("out")).expect("a file");
         let errors = out.try_clone().expect("a file");
         let child = Command::new("sipp")
             .current_dir(dir.path())
-            .args(["-sf", "scenario.xml", "-i", address, "-mi", address, "-p", &port_text, "-m", &calls, "-nostdin"])
+            .args(["-sf", "scenario.xml", "-i", address, "-mi", address, "-p", &port_text, "-m", &count, "-nostdin"])
             .args(["-timeout", LONGEST_S, "-timeout_error", "-trace_err", "-error_file", "errors"])
+            // Who gives up may hear it ring any number of times before.
+            .args(if scenario.gives_up() { &["-default_behaviors", "all,-abortunexp"] } else { &[][..] })
+            .args(if calls > 10 { &[][..] } else { &["-trace_msg", "-message_file", "messages"] })
             .args(args)
             .stdin(Stdio::null())
             .stdout(out)
@@ -200,7 +210,9 @@ impl Phone {
         let read =
             |file: &str| std::fs::read(self.dir.path().join(file)).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
         let errors = read("errors");
-        if errors.is_empty() { read("out") } else { errors }
+        let messages = read("messages");
+        let last: Vec<&str> = messages.lines().rev().take(60).collect();
+        format!("{errors}\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"))
     }
 }
 

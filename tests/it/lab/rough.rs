@@ -25,9 +25,10 @@ async fn killed_in_the_middle_of_a_call_it_knows_the_call_when_it_is_back(#[valu
     let lab = Lab::without_server(backend, |_| {}).await;
     lab.serve().await;
     let ann = lab.agent(101, &Scenario::answers(100).stays(), 1).await;
-    let caller = lab.caller(1, &Scenario::dials(DID).talks(6_000)).await;
+    let caller = lab.caller(1, &Scenario::dials(DID).talks(15_000)).await;
     lab.until("ann", "on_call").await;
     lab.kill();
+    // The dead one's lease of the connection has to end first, which takes eight seconds.
     lab.serve().await;
     assert_eq!(lab.is("ann").await, "on_call");
     for phone in [caller, ann] {
