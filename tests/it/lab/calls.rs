@@ -62,7 +62,7 @@ async fn an_agent_who_does_not_answer_is_left_alone_and_the_caller_is_missed_onc
     let caller = lab.caller(1, &client().abandons(4_500)).await;
     ann.done().await;
     caller.done().await;
-    lab.comes_to_say(&[&["in 101 no_answer", "missed main"]]).await;
+    lab.comes_to_say(&[&["missed main", "in 101 no_answer"]]).await;
     lab.at_rest().await;
 }
 
@@ -76,7 +76,7 @@ async fn an_agent_who_refuses_is_left_alone_and_the_caller_is_missed_once(#[case
     let caller = lab.caller(1, &client().abandons(1_500)).await;
     ann.done().await;
     caller.done().await;
-    lab.comes_to_say(&[&["in 101 busy", "missed main"]]).await;
+    lab.comes_to_say(&[&["missed main", "in 101 busy"]]).await;
     lab.at_rest().await;
 }
 
@@ -118,14 +118,14 @@ async fn a_caller_who_gives_up_while_it_rings_is_no_miss_of_the_agent() {
     lab.until("ann", "ringing").await;
     caller.done().await;
     ann.done().await;
-    lab.comes_to_say(&[&["in 101 cancelled", "missed main"]]).await;
+    lab.comes_to_say(&[&["missed main", "in 101 cancelled"]]).await;
     lab.at_rest().await;
     // He is asked again at once.
     let ann = lab.agent(101, &Scenario::answers(0).stays(), 1).await;
     let caller = lab.caller(2, &client().talks(300)).await;
     caller.done().await;
     ann.done().await;
-    lab.comes_to_say(&[&["in 101 cancelled", "missed main"], &["in 101 answered"]]).await;
+    lab.comes_to_say(&[&["missed main", "in 101 cancelled"], &["in 101 answered"]]).await;
     lab.at_rest().await;
 }
 
@@ -213,7 +213,7 @@ async fn a_caller_on_hold_is_still_on_the_call() {
 async fn a_blind_transfer_is_one_more_leg_of_the_call() {
     let lab = Lab::open().await;
     let to = format!("102@{}", lab.pbx.at(1));
-    let passes = Scenario::answers(100).then("refers", &[("talk_ms", "500"), ("refer_to", &to)]).then("is_let_go", &[]);
+    let passes = Scenario::answers(100).then("refers", &[("talk_ms", "500"), ("refer_to", &to)]).then("is_let_go", &[]).hangs_up(0);
     let ann = lab.agent(101, &passes, 1).await;
     let bob = lab.agent(102, &Scenario::answers(200).stays(), 1).await;
     let caller = lab.caller(1, &client().talks(2_500)).await;
@@ -229,12 +229,13 @@ async fn a_blind_transfer_is_one_more_leg_of_the_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attended_transfer_is_one_more_leg_of_the_call() {
     let lab = Lab::open().await;
-    let ann = lab.agent(101, &Scenario::answers(100).then("notes", &[]).then("is_let_go", &[]), 1).await;
+    let ann = lab.agent(101, &Scenario::answers(100).then("notes", &[]).stays(), 1).await;
     let bob = lab.agent(102, &Scenario::answers(200).stays(), 1).await;
     let caller = lab.caller(1, &client().talks(4_000)).await;
     lab.until("ann", "on_call").await;
     let replaces = ann.noted().await;
     let joins = Scenario::dials("102").answered().then("joins", &[("talk_ms", "500"), ("replaces", &replaces)]).then("is_let_go", &[]);
+    let joins = joins.then("caller_hangs_up", &[("talk_ms", "0")]);
     let asks = lab.agent_dials(101, &joins).await;
     lab.until("bob", "on_call").await;
     lab.until("ann", "available").await;
