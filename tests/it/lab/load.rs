@@ -84,6 +84,8 @@ async fn many_calls_at_once_are_all_answered_and_nobody_has_two() {
 
     let phones = lab.switchboard(&answers, calls).await;
     lab.callers(false, &client, calls, per_second).await.done().await;
+    let failed = lab.channels().values().filter(|c| c.own_route.is_some()).count();
+    assert_eq!(failed, 0, "of {calls} calls went the PBX's own way, because a question had no answer");
     phones.done().await;
     lab.is_quiet().await;
     let ours = lab.channels();
@@ -92,7 +94,6 @@ async fn many_calls_at_once_are_all_answered_and_nobody_has_two() {
     let mut asked: Vec<i64> = asks().await.iter().map(|d| d.took_us).collect();
     asked.sort_unstable();
     assert_eq!(asks().await.iter().filter(|d| d.late).count(), 0, "every answer came in time");
-    assert!(ours.values().all(|c| c.own_route.is_none()), "no question failed");
     assert_eq!(cel::overlaps(&ours, |line| line.len() == 4), Vec::<String>::new(), "nobody had two calls at once");
     assert_eq!(ours.values().filter(|c| c.line() == "trunk").count(), calls as usize);
 

@@ -67,7 +67,7 @@ impl Scenario {
         Scenario::called().then("refuses", &[("code", &code.to_string())])
     }
 
-    /// A call to a number, made by whom [`Scenario::as_number`] says.
+    /// A call to a number, made by whom [`Scenario::by_number`] says.
     pub fn dials(to: &str) -> Scenario {
         Scenario { to: to.to_owned(), ..Scenario::default() }.then("dials", &[])
     }
@@ -87,8 +87,8 @@ impl Scenario {
         self.then("abandons", &[("after_ms", &after_ms.to_string())])
     }
 
-    /// Whose number the caller has.
-    pub fn as_number(self, from: &str) -> Scenario {
+    /// By whose number it is called.
+    pub fn by_number(self, from: &str) -> Scenario {
         let to = self.to.clone();
         self.filled(&[("from", from), ("to", &to)])
     }
@@ -129,7 +129,7 @@ impl Scenario {
         let mut text = String::from("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"telephone\">\n");
         let body = self.parts.concat();
         let open = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        assert!(!body.split('%').skip(1).any(open), "a name is not filled, as numbers are by as_number: {body}");
+        assert!(!body.split('%').skip(1).any(open), "a name is not filled, as numbers are by by_number: {body}");
         text.push_str(&body);
         // SIPp refuses names that are set and never used.
         let kept: Vec<&str> = ["cseq", "contact", "final", "shown", "them", "us"]

@@ -170,7 +170,7 @@ impl Lab {
         let (from, to) = (self.pbx.at(PROVIDER + 1 + if plain { 32 } else { 0 }), format!("{}:5060", self.pbx.at(1)));
         let (rate, numbers) = (per_second.to_string(), numbers.display().to_string());
         let args = [to.as_str(), "-r", &rate, "-l", "1000", "-inf", &numbers];
-        Phone::start(&from, &scenario.clone().as_number("[field0]"), calls, &args).await
+        Phone::start(&from, &scenario.clone().by_number("[field0]"), calls, &args).await
     }
 
     /// An agent's telephone, for so many calls.
@@ -186,13 +186,13 @@ impl Lab {
     /// A caller from outside, who calls at once. The first has the number +79995550101, and so on up to 30.
     pub async fn caller(&self, n: u32, scenario: &Scenario) -> Phone {
         let (from, to) = (format!("+799955501{n:02}"), format!("{}:5060", self.pbx.at(1)));
-        Phone::start(&self.pbx.at(PROVIDER + n), &scenario.clone().as_number(&from), 1, &[&to]).await
+        Phone::start(&self.pbx.at(PROVIDER + n), &scenario.clone().by_number(&from), 1, &[&to]).await
     }
 
     /// An agent calls from his own telephone, on which he may be talking already.
     pub async fn agent_dials(&self, extension: u32, scenario: &Scenario) -> Phone {
         let (at, to) = (self.pbx.at(extension), format!("{}:5060", self.pbx.at(1)));
-        Phone::on_port(&at, 5062, &scenario.clone().as_number(&extension.to_string()), 1, &[&to, "-mp", "7000"]).await
+        Phone::on_port(&at, 5062, &scenario.clone().by_number(&extension.to_string()), 1, &[&to, "-mp", "7000"]).await
     }
 
     /// Sets an agent's manual status.
