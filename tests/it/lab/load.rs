@@ -14,6 +14,8 @@ use crate::support::Backend::Sqlite;
 use crate::support::eventually;
 use crate::support::process::other_build;
 
+const HEAD: &str = "ms          calls   legs    asks   ask p50   ask p99   ring p50   ring p99";
+
 /// How much the machine is asked for.
 struct Load {
     agents: u32,
@@ -85,14 +87,15 @@ async fn many_calls_at_once_are_all_answered_and_nobody_has_two() {
     let phones = lab.switchboard(&answers, calls).await;
     lab.callers(false, &client, calls, per_second).await.done().await;
     let failed = lab.channels().values().filter(|c| c.own_route.is_some()).count();
-    assert_eq!(failed, 0, "of {calls} calls went the PBX's own way, because a question had no answer");
-    phones.done().await;
-    lab.is_quiet().await;
-    let ours = lab.channels();
     let asks = async || lab.house.read(|conn| decisions::since(conn, APP, &"0".repeat(32), 100_000)).await;
     eventually(async || asks().await.len() >= calls as usize).await;
     let mut asked: Vec<i64> = asks().await.iter().map(|d| d.took_us).collect();
     asked.sort_unstable();
+    let ours = row("Hookflash", Some(&asked), &lab.channels());
+    assert_eq!(failed, 0, "of {calls} calls went the PBX's own way, because a question had no answer:\n{HEAD}\n{ours}");
+    phones.done().await;
+    lab.is_quiet().await;
+    let ours = lab.channels();
     assert_eq!(asks().await.iter().filter(|d| d.late).count(), 0, "every answer came in time");
     assert_eq!(cel::overlaps(&ours, |line| line.len() == 4), Vec::<String>::new(), "nobody had two calls at once");
     assert_eq!(ours.values().filter(|c| c.line() == "trunk").count(), calls as usize);
@@ -105,15 +108,11 @@ async fn many_calls_at_once_are_all_answered_and_nobody_has_two() {
     // What is of our run is in it too.
     let plain = all.into_iter().filter(|(id, _)| !ours.contains_key(id)).collect();
 
-    let head = format!(
-        "{:<10} {:>6} {:>6} {:>7} {:>9} {:>9} {:>10} {:>10}\n",
-        "ms", "calls", "legs", "asks", "ask p50", "ask p99", "ring p50", "ring p99"
-    );
     let how = format!(
         "{per_second} calls a second among {agents} agents, talk 1 s, on a machine that runs SIPp and Asterisk too; {}\n",
         if other_build().is_some() { "another build" } else { "a debug build" }
     );
-    let report = format!("{how}{head}{}{}", row("Hookflash", Some(&asked), &ours), row("app_queue", None, &plain));
+    let report = format!("{how}{HEAD}\n{}{}", row("Hookflash", Some(&asked), &ours), row("app_queue", None, &plain));
     std::fs::write(REPORT, &report).expect("written");
     eprintln!("{report}");
 }
