@@ -37,7 +37,7 @@ impl Offer {
 
 condition! {
     /// What [`in_hand`] and its index (`offers_in_hand`) are about.
-    InHand = "(ended_at IS NULL OR state IN ('no_answer', 'busy', 'rejected', 'unreachable'))"
+    InHand = "(ended_at IS NULL OR state = 'no_answer' OR state = 'busy' OR state = 'rejected' OR state = 'unreachable')"
 }
 condition! {
     /// What [`expired`] and its index (`offers_pending`) are about.
