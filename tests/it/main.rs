@@ -16,6 +16,7 @@ mod hooks;
 mod ingest;
 mod lab;
 mod logs;
+mod prepared;
 mod presence;
 mod provision;
 mod simulated;
