@@ -21,6 +21,7 @@ pub mod live;
 pub mod log;
 pub mod migrate;
 pub mod offers;
+pub mod outages;
 mod prepared;
 pub mod provisioned;
 pub mod reconciliations;

@@ -231,6 +231,16 @@ diesel::table! {
         down_since -> Nullable<BigInt>,
         down_why -> Nullable<Text>,
         version -> Nullable<Text>,
+        watched_since -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    outages (application, began_at) {
+        application -> BigInt,
+        began_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        why -> Text,
     }
 }
 

@@ -52,9 +52,18 @@ impl Row {
 
 /// An agent is now what his state says.
 pub fn record(conn: &mut Conn, application: i64, state: &AgentState, now: Timestamp, by: &str) -> Result<()> {
+    record_after(conn, application, state, now, by, None)
+}
+
+/// [`record`] of what follows a call of this queue.
+pub fn record_after(conn: &mut Conn, application: i64, state: &AgentState, now: Timestamp, by: &str, queue: Option<&str>) -> Result<()> {
     let (is, then) = state.outlook(now);
-    let chosen = matches!(is, State::NotAvailable | State::Offline | State::Available);
-    put(conn, application, &state.agent, now, (is, then), state.manual_reason.as_deref().filter(|_| chosen), by)
+    let reason = match is {
+        State::NotAvailable | State::Offline | State::Available => state.manual_reason.as_deref(),
+        State::WrapUp => queue,
+        State::Reserved | State::Ringing | State::OnCall => None,
+    };
+    put(conn, application, &state.agent, now, (is, then), reason, by)
 }
 
 /// Writes a mark; the last of one instant holds.
