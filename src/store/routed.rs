@@ -143,6 +143,16 @@ pub fn entries_of(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Q
         .load(c))?)
 }
 
+/// The times in a queue that began at `from` or later.
+pub fn entries_since(conn: &mut Conn, application: i64, queue: &str, from: Timestamp) -> Result<Vec<QueueEntry>> {
+    Ok(on_backend!(conn, |c| queue_entries::table
+        .filter(queue_entries::application.eq(application).and(queue_entries::queue.eq(queue)))
+        .filter(queue_entries::joined_at.ge(from.0))
+        .order(queue_entries::joined_at)
+        .select(QueueEntry::as_select())
+        .load(c))?)
+}
+
 /// What each agent has answered in queues since then: calls, and microseconds of talk.
 pub fn tallies(conn: &mut Conn, application: i64, since: Timestamp) -> Result<HashMap<String, (i64, i64)>> {
     let rows: Vec<(Option<String>, i64)> = on_backend!(conn, |c| queue_entries::table

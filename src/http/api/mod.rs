@@ -21,6 +21,7 @@ pub mod ivr_keys;
 pub mod ivr_nodes;
 pub mod ivr_trees;
 pub mod legs;
+mod live;
 pub mod numbers;
 pub mod queues;
 pub mod records;
@@ -53,6 +54,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(callbacks::configure)
         .configure(records::configure)
         .configure(stats::configure)
+        .configure(live::configure)
         .configure(explain::configure)
         .configure(tokens::configure);
 }

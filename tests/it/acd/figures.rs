@@ -35,7 +35,7 @@ async fn until(desk: &Desk<'_>, second: i64, waiting: &mut [&mut Caller<'_, '_>]
     }
 }
 
-async fn morning(desk: &Desk<'_>) {
+pub async fn morning(desk: &Desk<'_>) {
     for agent in ["bob", "eve"] {
         desk.set_status(agent, "NOT_AVAILABLE").await;
     }
@@ -104,7 +104,8 @@ fn has(items: &[Value], key: &str, name: &str, fields: Value) {
     }
 }
 
-fn lunch_break(app: &mut toml::Table) {
+/// A queue that does not let wait, and numbers with tags.
+pub fn lunch_break(app: &mut toml::Table) {
     queue(app, "other", "maximum_queue_wait_time = 10");
     for (number, team) in app["number"].as_array_mut().expect("numbers").iter_mut().zip(["sales", "help"]) {
         let tags = toml::Table::from_iter([("team".into(), team.into()), ("region".into(), "centre".into())]);

@@ -2,6 +2,9 @@
 
 mod doors;
 mod figures;
+mod live;
+mod metrics;
+mod reports;
 mod rough;
 mod support;
 
