@@ -15,6 +15,7 @@ mod history;
 mod hooks;
 mod ingest;
 mod logs;
+mod prepared;
 mod presence;
 mod provision;
 mod simulated;
