@@ -58,24 +58,18 @@ pub fn spans(marks: &[Mark], from: Timestamp, to: Timestamp) -> Vec<Span> {
 /// Microseconds in each state and for each reason.
 pub type Sums = BTreeMap<(State, Option<String>), i64>;
 
-/// Times in state, added up within each of the parts, which follow each other without gap as [`super::interval::parts`] makes them. Wrap-up
-/// that goes on under a new mark keeps the reason of the first.
+/// Times in state, added up within each of the parts, which follow each other without gap as [`super::interval::parts`] makes them.
 pub fn sums(spans: &[Span], parts: &[(Timestamp, Timestamp)]) -> Vec<Sums> {
     let mut sums = vec![Sums::new(); parts.len()];
-    let (mut part, mut wrap_up): (usize, Option<(Timestamp, Option<String>)>) = (0, None);
+    let mut part = 0;
     for span in spans {
-        let goes_on = wrap_up.take().filter(|(until, _)| span.state == State::WrapUp && *until == span.since && span.reason.is_none());
-        let reason = goes_on.map_or_else(|| span.reason.clone(), |(_, reason)| reason);
-        if span.state == State::WrapUp {
-            wrap_up = Some((span.until, reason.clone()));
-        }
         while parts.get(part).is_some_and(|(_, end)| *end <= span.since) {
             part += 1;
         }
         for (n, (from, to)) in parts.iter().enumerate().skip(part).take_while(|(_, (from, _))| *from < span.until) {
             let us = span.until.min(*to).since(span.since.max(*from));
             if us > 0 {
-                *sums[n].entry((span.state, reason.clone())).or_default() += us;
+                *sums[n].entry((span.state, span.reason.clone())).or_default() += us;
             }
         }
     }
@@ -120,7 +114,7 @@ mod tests {
         let marks = [
             mark(0, State::OnCall, None),
             mark(25, State::WrapUp, Some((45, State::Available))),
-            Mark { reason: None, ..mark(30, State::WrapUp, Some((45, State::NotAvailable))) },
+            mark(30, State::WrapUp, Some((45, State::NotAvailable))),
         ];
         let at = |us: &[i64]| us.windows(2).map(|w| (Timestamp(w[0]), Timestamp(w[1]))).collect::<Vec<_>>();
         let sums = sums(&spans(&marks, Timestamp(10), Timestamp(60)), &at(&[10, 20, 40, 60]));

@@ -4,6 +4,7 @@
 //! connection off the async threads; [`Db::read_here`] runs a routing hook's few keyed reads on the calling thread (SQLite) or through the
 //! pool (PostgreSQL). Nothing else in the house knows a database.
 
+pub mod agent_sums;
 pub mod agents;
 pub mod ami_links;
 pub mod callbacks;

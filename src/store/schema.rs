@@ -358,6 +358,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    agent_sums (application, at, agent, state, reason) {
+        application -> BigInt,
+        at -> BigInt,
+        agent -> Text,
+        state -> Text,
+        reason -> Text,
+        us -> BigInt,
+    }
+}
+
+diesel::table! {
     agent_times (application, agent, at) {
         application -> BigInt,
         agent -> Text,

@@ -9,6 +9,22 @@ CREATE TABLE outages (
 ALTER TABLE ami_links ADD COLUMN watched_since BIGINT;
 UPDATE ami_links SET watched_since = COALESCE(up_since, down_since);
 
+-- How long each agent was what in each half hour that is long over: the marks, added up, so that a month is counted from these. `reason` is
+-- empty where there is none.
+CREATE TABLE agent_sums (
+    application BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    agent TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    us BIGINT NOT NULL,
+    PRIMARY KEY (application, at, agent, state, reason)
+);
+
+-- Counting a period of a queue reads this index and no row: rows are ordered by call, and so each would be a page of the disk.
+DROP INDEX queue_entries_by_queue;
+CREATE INDEX queue_entries_by_queue ON queue_entries (application, queue, joined_at, outcome, ended_at, talk_us, did);
+
 -- For people who read with a tool for reports. Columns are added, never changed or taken away. Times are of the database's own type, in UTC;
 -- durations are seconds. Ask with a range of `application` and the time named first: that is what indexes answer.
 

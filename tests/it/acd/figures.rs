@@ -15,6 +15,7 @@
 
 use hookflash::auth::Role;
 use hookflash::domain::time::Timestamp;
+use hookflash::store::{Conn, Durability, agent_sums};
 use serde_json::{Value, json};
 
 use super::support::{APP, Caller, Desk, MAIN, OTHER, queue, with_desk};
@@ -186,6 +187,53 @@ async fn every_figure_of_a_morning_is_the_one_worked_out_by_hand() {
         has(&tags, "value", "centre", json!({"tag": "region", "calls": 7, "talked": 1, "completion": 1.0 / 7.0}));
         let centre = tags.iter().find(|t| t["value"] == "centre").expect("a region");
         assert_eq!((&centre["queues"]["offered"], &centre["queues"]["timed_out"]), (&json!(6), &json!(1)));
+    })
+    .await;
+}
+
+/// Adds up the half hours that are long over, as the server does by itself.
+async fn sum_up(desk: &Desk<'_>) -> usize {
+    let (agents, now): (Vec<String>, _) = (["ann", "bob", "eve", "dan"].map(String::from).into(), desk.house.clock.now());
+    for halves in 0.. {
+        let agents = agents.clone();
+        let Some(half) = desk.house.read(move |conn| agent_sums::next(conn, APP, &agents, now)).await else { return halves };
+        let kept = desk.house.hookflash.db.write(Durability::Full, move |conn| agent_sums::keep(conn, APP, &half));
+        kept.await.expect("kept");
+    }
+    unreachable!("the loop returns")
+}
+
+#[actix_web::test]
+async fn half_hours_that_were_added_up_tell_the_same_as_the_marks() {
+    with_desk(lunch_break, async |desk| {
+        morning(desk).await;
+        desk.house.pass_s(3 * 3_600);
+        let asked = async || {
+            let mut all = Vec::new();
+            for period in
+                ["from=2025-12-29T12:00&to=2025-12-29T13:30", "from=2025-12-29T12:20&to=2025-12-29T12:31", "from=2025-12-29&to=2025-12-30"]
+            {
+                for cut in ["", "&interval=quarter_hour", "&interval=hour"] {
+                    for what in ["agents", "groups", "queues"] {
+                        all.push(desk.client.get(&format!("/api/v1/apps/{APP}/stats/{what}?{period}{cut}")).await.ok());
+                    }
+                }
+            }
+            all
+        };
+        let before = asked().await;
+        let now = desk.house.clock.now();
+        assert_eq!((sum_up(desk).await, sum_up(desk).await), (5, 0), "from 09:00 to 11:30, an hour before {}", now.rfc3339());
+        // Marks of what was added up are not looked at again.
+        let only = |c: &mut Conn| {
+            c.execute("DELETE FROM agent_marks WHERE application = 808 AND at >= 1767000600000000 AND at < 1767001000000000")
+        };
+        let hour = "from=2025-12-29T12:00&to=2025-12-29T13:30";
+        for (one, other) in before.iter().zip(&asked().await) {
+            assert_eq!(one, other);
+        }
+        desk.house.hookflash.db.write(Durability::Full, only).await.expect("deleted");
+        assert_eq!(desk.client.get(&format!("/api/v1/apps/{APP}/stats/agents?{hour}")).await.ok(), before[0]);
     })
     .await;
 }

@@ -10,13 +10,13 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{Cut, Part, Stats};
 use crate::domain::agent_stats::Figures;
-use crate::domain::agent_time::{self, Sums};
+use crate::domain::agent_time::Sums;
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
 use crate::http::extract::AppPath;
 use crate::http::query::{Period, Within};
 use crate::roster::App;
-use crate::store::{Conn, Result as StoreResult, stats, times as marks};
+use crate::store::{Conn, Result as StoreResult, agent_sums, stats};
 
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.service(agents).service(groups);
@@ -147,11 +147,10 @@ async fn groups(at: AppPath, query: Within<Cut>) -> Result<Answer<Stats<GroupSta
 /// In each part, each agent of whom there is something to tell.
 fn figures(conn: &mut Conn, app: &App, parts: &[Part], now: Timestamp) -> StoreResult<Vec<BTreeMap<String, Figures>>> {
     let mut all: Vec<BTreeMap<String, Figures>> = vec![BTreeMap::new(); parts.len()];
-    for agent in &app.spec.agent {
-        for (n, sums) in times(conn, app, &agent.id, parts, now)?.into_iter().enumerate() {
+    for (people, sums) in all.iter_mut().zip(times(conn, app, parts, now)?) {
+        for (agent, sums) in sums {
             for ((state, _), us) in sums {
-                let figures = all[n].entry(agent.id.clone()).or_default();
-                *figures.times_us.entry(state).or_default() += us;
+                *people.entry(agent.clone()).or_default().times_us.entry(state).or_default() += us;
             }
         }
     }
@@ -169,10 +168,8 @@ fn figures(conn: &mut Conn, app: &App, parts: &[Part], now: Timestamp) -> StoreR
     Ok(all)
 }
 
-/// How long an agent was what, in each part up to now.
-pub fn times(conn: &mut Conn, app: &App, agent: &str, parts: &[Part], now: Timestamp) -> StoreResult<Vec<Sums>> {
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(Vec::new()) };
-    let (from, to) = (first.0, last.1.min(now));
-    let found = marks::between(conn, app.id(), agent, from, to)?;
-    Ok(agent_time::sums(&agent_time::spans(&found, from, to), parts))
+/// How long each agent was what, in each part up to now.
+pub fn times(conn: &mut Conn, app: &App, parts: &[Part], now: Timestamp) -> StoreResult<Vec<BTreeMap<String, Sums>>> {
+    let everybody: Vec<String> = app.spec.agent.iter().map(|agent| agent.id.clone()).collect();
+    agent_sums::between(conn, app.id(), &everybody, parts, now)
 }

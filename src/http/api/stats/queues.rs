@@ -140,12 +140,10 @@ fn all(conn: &mut Conn, app: &App, parts: &[Part], measured: &Measured, now: Tim
 /// Wrap-up of all agents by queue, microseconds, in each part.
 fn wrap_up(conn: &mut Conn, app: &App, parts: &[Part], now: Timestamp) -> StoreResult<Vec<BTreeMap<String, i64>>> {
     let mut by_queue = vec![BTreeMap::new(); parts.len()];
-    for agent in &app.spec.agent {
-        for (n, sums) in times(conn, app, &agent.id, parts, now)?.into_iter().enumerate() {
-            for ((state, queue), us) in sums {
-                if let (State::WrapUp, Some(queue)) = (state, queue) {
-                    *by_queue[n].entry(queue).or_default() += us;
-                }
+    for (by_queue, people) in by_queue.iter_mut().zip(times(conn, app, parts, now)?) {
+        for ((state, queue), us) in people.into_values().flatten() {
+            if let (State::WrapUp, Some(queue)) = (state, queue) {
+                *by_queue.entry(queue).or_default() += us;
             }
         }
     }
