@@ -208,6 +208,7 @@ mod tests {
             agents: vec!["bob".into()],
             reason: "bob is the deputy, and is free.".into(),
             candidates: vec![candidate("ann", "owner", false, "is on a call"), candidate("bob", "deputy", true, "is free")],
+            inputs: String::new(),
             took_us: 1_234,
             late: false,
         }
