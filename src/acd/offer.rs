@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::position::Place;
 use super::walk::{Decided, Walk, tries_of};
 use super::{SLACK_S, fair, sentence};
-use crate::lookup::people;
 use crate::domain::agent::{AgentState, OfferState};
 use crate::domain::queue::{BackupMode, Queue, Strategy};
 use crate::domain::time::Timestamp;
+use crate::lookup::people;
 use crate::pbx::action::Action;
 use crate::routing::choose::{Choice, People, Seeker, Stage, Tally, choose};
 use crate::routing::record::{Look, keep, take};
@@ -53,7 +53,12 @@ pub fn seed_of(call: &str, offers: &[Offer]) -> String {
     format!("{call}.{}", offers.len())
 }
 
-pub fn wait(walk: &mut Walk<'_>, look: Look, choice: Choice, ahead: i64, greeting: Option<String>) -> Decided {
+pub fn wait(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ahead: i64, greeting: Option<String>) -> Decided {
+    // After the last round, those who seem free were lost to others again and again.
+    for agent in choice.eligible.clone() {
+        look.taken(&agent);
+        take(&mut choice, &agent);
+    }
     let stage = &look.stage;
     let reason = sentence::waits(walk.app, &stage.name, ahead, &choice.candidates);
     let action = Action::Wait { seconds: walk.app.pbx.poll_s(), place: place_of(&stage.name), greeting };

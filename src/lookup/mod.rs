@@ -151,8 +151,7 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, dec
         if picture.standing.is_some() {
             return Ok(picture);
         }
-        let tries: BTreeMap<String, u32> =
-            offers.iter().filter(|o| o.state().counts_as_tried()).map(|o| (o.agent.clone(), 1)).collect();
+        let tries: BTreeMap<String, u32> = offers.iter().filter(|o| o.state().counts_as_tried()).map(|o| (o.agent.clone(), 1)).collect();
         // Lots are drawn anew after each offer that failed.
         let seed = format!("{lot}.{}", offers.len());
         let seeker = Seeker {

@@ -44,7 +44,15 @@ impl World {
         choose(
             stage,
             &people,
-            &Seeker { caller: "+79990001101", tries: &self.tries, waited_us: waited_s * 1_000_000, seed, only_reachable: false, extensions_only: false, now: NOW },
+            &Seeker {
+                caller: "+79990001101",
+                tries: &self.tries,
+                waited_us: waited_s * 1_000_000,
+                seed,
+                only_reachable: false,
+                extensions_only: false,
+                now: NOW,
+            },
         )
     }
 

@@ -84,11 +84,7 @@ pub struct Limits {
 
 impl Limits {
     pub fn of(queue: &Queue) -> Limits {
-        Limits {
-            wait_s: queue.maximum_queue_wait_time,
-            room: queue.maximum_queue_size,
-            needs_staff: queue.overflow_no_staff.is_some(),
-        }
+        Limits { wait_s: queue.maximum_queue_wait_time, room: queue.maximum_queue_size, needs_staff: queue.overflow_no_staff.is_some() }
     }
 }
 
@@ -194,8 +190,7 @@ mod tests {
     #[test]
     fn the_doors_of_a_queue() {
         let limits = Limits::of(&app().queue[0]);
-        let gate =
-            Gate { limits, closed: false, waited_us: 0, waiting: 0, is_new: true, someone_free: false, staffed: true };
+        let gate = Gate { limits, closed: false, waited_us: 0, waiting: 0, is_new: true, someone_free: false, staffed: true };
         for (gate, expected) in [
             (gate, None),
             (Gate { waiting: 1, ..gate }, None),

@@ -234,7 +234,12 @@ fn worth_keeping<'c>(stage: &'c Stage, people: &People<'_>, choice: &'c Choice) 
     kept.extend(choice.eligible.iter().take(MOST).map(String::as_str));
     for level in &stage.levels {
         let first = |is: fn(&AgentState) -> bool| level.agents.iter().find(|a| people.states.get(*a).is_some_and(is));
-        kept.extend([first(|s| s.chosen_status() == ManualStatus::Available), first(|s| s.manual_status != ManualStatus::Offline)].into_iter().flatten().map(String::as_str));
+        kept.extend(
+            [first(|s| s.chosen_status() == ManualStatus::Available), first(|s| s.manual_status != ManualStatus::Offline)]
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        );
     }
     Some(kept)
 }
