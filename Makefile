@@ -14,8 +14,8 @@ demo:  ## runs the whole product with a simulated PBX, on a throw-away database;
 test:  ## formatting, lints, every test on SQLite and PostgreSQL, licences
 	scripts/test.sh
 
-bench:  ## measures, in a release build
-	cargo bench --bench bench
+bench:  ## measures, in a release build; ARGS="--quick --only claim" for a look at one scenario
+	scripts/bench.sh $(ARGS)
 
 fmt:  ## formats the code
 	cargo fmt

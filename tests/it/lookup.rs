@@ -60,8 +60,8 @@ async fn skills_are_asked_for_and_the_best_is_named_first() {
         assert_eq!(agent, None);
         assert_eq!(
             reason,
-            "Nobody can take the call: Eve Fox (queue:main) was just named to another call, Bob Ray (queue:main) was just named to another \
-             call, Ann Lee (queue:main) lacks the skill roses."
+            "Nobody can take the call: Ann Lee (queue:main) lacks the skill roses, Eve Fox (queue:main) was just named to another call, \
+             Bob Ray (queue:main) was just named to another call."
         );
     })
     .await;

@@ -20,7 +20,7 @@ use history::{Outcome, Step, any_step, live};
 
 /// Agents and steps of the long histories.
 const LONG: [(Backend, usize, usize, u8); 3] =
-    [(Backend::Sqlite, 240, 1_200, 1), (Backend::Sqlite, 120, 1_200, 2), (Backend::Postgres, 60, 300, 3)];
+    [(Backend::Sqlite, 240, 1_000, 1), (Backend::Sqlite, 120, 1_000, 2), (Backend::Postgres, 60, 250, 3)];
 
 fn steps(count: usize, seed: u8) -> Vec<Step> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
@@ -137,8 +137,8 @@ fn invariant_22_a_removal_leaves_no_reservation() {
 
 #[test]
 fn short_histories_shrink_to_what_matters() {
-    let mut runner = TestRunner::new(Config { cases: 12, max_shrink_iters: 60, failure_persistence: None, ..Config::default() });
-    let result = runner.run(&(3usize..14, vec(any_step(), 20..120)), |(people, steps)| {
+    let mut runner = TestRunner::new(Config { cases: 8, max_shrink_iters: 60, failure_persistence: None, ..Config::default() });
+    let result = runner.run(&(3usize..14, vec(any_step(), 20..90)), |(people, steps)| {
         let outcome = live(Backend::Sqlite, people * 2, steps);
         proptest::prop_assert!(outcome.faults.is_empty(), "{:#?}", outcome.faults);
         Ok(())
