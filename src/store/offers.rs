@@ -1,9 +1,9 @@
 //! Offers: which agent was named to which call, and what became of it.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Text;
 
-use super::prepared::{kept, update};
+use super::prepared::{condition, kept, update};
 use super::schema::offers;
 use super::spans::{Span, call_part};
 use super::{Conn, Result};
@@ -35,15 +35,21 @@ impl Offer {
     }
 }
 
-/// What [`in_hand`] and its index (`offers_in_hand`) are about, word for word alike.
-const IN_HAND: &str = "(ended_at IS NULL OR state IN ('no_answer', 'busy', 'rejected', 'unreachable'))";
+condition! {
+    /// What [`in_hand`] and its index (`offers_in_hand`) are about.
+    InHand = "(ended_at IS NULL OR state = 'no_answer' OR state = 'busy' OR state = 'rejected' OR state = 'unreachable')"
+}
+condition! {
+    /// What [`expired`] and its index (`offers_pending`) are about.
+    Pending = "state = 'pending'"
+}
 
 /// The offers of a call that bind somebody or were made in vain ([`OfferState::counts_as_tried`]), oldest first: all that matters to what the
 /// call does next.
 pub fn in_hand(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offer>> {
     Ok(on_backend!(conn, |c| offers::table
         .filter(offers::application.eq(application).and(offers::call_id.eq(call)))
-        .filter(diesel::dsl::sql::<Bool>(IN_HAND))
+        .filter(InHand)
         .order(offers::id)
         .select(Offer::as_select())
         .load(c))?)
@@ -53,7 +59,7 @@ pub fn in_hand(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offe
 pub fn in_hand_of(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
     Ok(on_backend!(conn, |c| offers::table
         .filter(offers::application.eq(application).and(offers::call_id.eq_any(calls)))
-        .filter(diesel::dsl::sql::<Bool>(IN_HAND))
+        .filter(InHand)
         .order(offers::id)
         .select(Offer::as_select())
         .load(c))?)
@@ -102,7 +108,7 @@ pub fn set_state(conn: &mut Conn, offer: &Offer, state: OfferState, ended: Optio
 pub fn expired(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<Offer>> {
     Ok(on_backend!(conn, |c| offers::table
         .filter(offers::until.le(now.0))
-        .filter(diesel::dsl::sql::<Bool>("state = 'pending'"))
+        .filter(Pending)
         .order(offers::until)
         .limit(limit)
         .select(Offer::as_select())

@@ -1,8 +1,9 @@
-//! Updates and upserts that stay prepared.
+//! Statements that stay prepared.
 //!
 //! diesel prepares every UPDATE and every upsert of its own anew, because its changesets may leave columns out and so have any number of
 //! texts; for the statements that each event runs, that took more time than running them. Those here are made of the same parts and can be
-//! kept: use them, inside [`kept!`], where a changeset always names the same columns.
+//! kept: use them, inside [`kept!`], where a changeset always names the same columns. It also prepares anew what contains SQL of our own; a
+//! [`condition!`] is such a piece that never changes.
 
 use std::marker::PhantomData;
 
@@ -106,3 +107,31 @@ macro_rules! kept {
     }};
 }
 pub(super) use kept;
+
+/// A type that stands for a condition in SQL's own words: where an index of the migrations holds only rows of that condition, SQLite uses it
+/// for a query that has the same one word for word, with no values to be bound.
+macro_rules! condition {
+    ($(#[$doc:meta])* $name:ident = $sql:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, diesel::query_builder::QueryId)]
+        struct $name;
+
+        impl diesel::Expression for $name {
+            type SqlType = diesel::sql_types::Bool;
+        }
+
+        impl<DB: diesel::backend::Backend> diesel::query_builder::QueryFragment<DB> for $name {
+            fn walk_ast<'b>(&'b self, mut out: diesel::query_builder::AstPass<'_, 'b, DB>) -> diesel::QueryResult<()> {
+                out.push_sql($sql);
+                Ok(())
+            }
+        }
+
+        impl<QS> diesel::AppearsOnTable<QS> for $name {}
+        impl<QS> diesel::SelectableExpression<QS> for $name {}
+        impl<GB> diesel::expression::ValidGrouping<GB> for $name {
+            type IsAggregate = diesel::expression::is_aggregate::Never;
+        }
+    };
+}
+pub(super) use condition;

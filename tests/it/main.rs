@@ -17,6 +17,7 @@ mod ingest;
 mod invariants;
 mod logs;
 mod lookup;
+mod prepared;
 mod presence;
 mod provision;
 mod simulated;

@@ -19,8 +19,9 @@ INSERT INTO offers_in_order SELECT application, id, call_id, agent, extension, s
 DROP TABLE offers;
 ALTER TABLE offers_in_order RENAME TO offers;
 CREATE INDEX offers_pending ON offers (until) WHERE state = 'pending';
+-- One after the other: of an IN with so many values SQLite makes a table, anew for each row that it writes.
 CREATE INDEX offers_in_hand ON offers (application, call_id)
-    WHERE ended_at IS NULL OR state IN ('no_answer', 'busy', 'rejected', 'unreachable');
+    WHERE ended_at IS NULL OR state = 'no_answer' OR state = 'busy' OR state = 'rejected' OR state = 'unreachable';
 
 -- Changes of agents as they come; once they are old they move to `agent_times`, where those of one agent stand together.
 CREATE TABLE agent_marks (
