@@ -80,6 +80,25 @@ fn each_strategy_has_its_order() {
 }
 
 #[test]
+fn every_strategy_s_order_is_total() {
+    let offered = |id: &str, ago: i64| AgentState { last_offered_at: NOW.plus_s(-ago), ..free(id, 10) };
+    let world = World::new(vec![offered("a", 30), offered("b", 40), offered("c", 40), offered("d", 20)]);
+    for way in Strategy::ALL {
+        let order = |ids: &[&str]| world.choose(&stage(*way, &[(ids, 0)]), 0, "seed").eligible;
+        let (one, other) = (order(&["a", "b", "c", "d"]), order(&["d", "c", "b", "a"]));
+        match way {
+            Strategy::TopDown => assert_eq!((one.concat(), other.concat()), ("abcd".to_owned(), "dcba".to_owned())),
+            Strategy::Random | Strategy::WeightedRandom => assert_eq!(one, other, "{way}: the lot is the agent's own"),
+            // All alike by the strategy: whose last offer lies further back, then the id.
+            _ => assert_eq!((one.concat(), other.concat()), ("bcad".to_owned(), "bcad".to_owned()), "{way}"),
+        }
+        // The level goes before all of that.
+        let levels = stage(*way, &[(&["d"], 0), (&["a", "b", "c"], 0)]);
+        assert_eq!(world.choose(&levels, 0, "seed").eligible[0], "d", "{way}");
+    }
+}
+
+#[test]
 fn skills_are_needed_at_their_level_and_the_best_goes_first() {
     let mut world = World::new(vec![free("a", 10), free("b", 20), free("c", 30)]);
     world.agents = vec![agent("a", &["english:5"], 1), agent("b", &["english", "roses"], 1), agent("c", &["english:2"], 1)];

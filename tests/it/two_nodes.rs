@@ -160,7 +160,8 @@ async fn two_processes_bind_nobody_twice_while_they_are_killed() {
     }
     // Of those whose row was written before a kill, each is made again from it.
     let mut replayed = 0;
-    for id in std::mem::take(&mut *history.decisions.lock().unwrap()) {
+    let made = std::mem::take(&mut *history.decisions.lock().unwrap());
+    for id in made {
         let Some(decision) = house.read(move |conn| decisions::get(conn, SHOP, &id)).await else { continue };
         let again = record::replay(&decision.caller, &decision.inputs).expect("a record");
         assert_eq!((&again.agents, &again.candidates), (&decision.agents, &decision.candidates), "{decision:?}");

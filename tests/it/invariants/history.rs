@@ -506,7 +506,7 @@ impl History {
         for k in 0..calls {
             let call = (k + turn) % calls;
             // One in nine has a PBX that forgets to ask.
-            if (call + turn / 7) % 9 == 0 {
+            if (call + turn / 7).is_multiple_of(9) {
                 continue;
             }
             let waited = now.since(self.calls[call].asked_at);
@@ -751,12 +751,8 @@ impl History {
         for entry in open {
             self.fault(13, format!("has no outcome: {entry}"));
         }
-        for n in 0..self.calls.len() {
-            let answered = entries[n].iter().filter(|e| e.outcome.as_deref() == Some("answered")).count();
-            if answered > 1 {
-                let text = format!("{} was answered {answered} times: {:?}", self.calls[n].name, entries[n]);
-                self.fault(13, text);
-            }
+        for of_call in entries.iter().filter(|e| e.iter().filter(|e| e.outcome.as_deref() == Some("answered")).count() > 1) {
+            self.fault(13, format!("was answered twice: {of_call:?}"));
         }
         let stats = self.client.get(&format!("/api/v1/apps/{APP}/stats/queues")).await.ok();
         let mut offered = 0;
