@@ -16,7 +16,7 @@ fn agent(id: &str, skills: &[&str], weight: i32) -> Agent {
 
 fn stage(strategy: Strategy, levels: &[(&[&str], i64)]) -> Stage {
     let levels = levels.iter().map(|(ids, after_s)| Level { agents: ids.iter().map(|i| (*i).to_owned()).collect(), after_s: *after_s });
-    Stage { name: "queue:q".into(), levels: levels.collect(), mode: BackupMode::Widen, strategy, skills: Vec::new(), ring_at_once: 10 }
+    Stage { levels: levels.collect(), strategy, ring_at_once: 10, again: true, ..Stage::group("queue:q", Vec::new()) }
 }
 
 /// Free since so many seconds before now.
@@ -44,7 +44,15 @@ impl World {
         choose(
             stage,
             &people,
-            &Seeker { caller: "+79990001101", tries: &self.tries, waited_us: waited_s * 1_000_000, seed, only_reachable: false, now: NOW },
+            &Seeker {
+                caller: "+79990001101",
+                tries: &self.tries,
+                waited_us: waited_s * 1_000_000,
+                seed,
+                only_reachable: false,
+                extensions_only: false,
+                now: NOW,
+            },
         )
     }
 
