@@ -15,6 +15,7 @@ mod history;
 mod hooks;
 mod ingest;
 mod invariants;
+mod lab;
 mod logs;
 mod lookup;
 mod prepared;
