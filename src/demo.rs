@@ -3,6 +3,8 @@
 //! In this order: a folder of its own, the server, the simulator, the application that points at it, the contacts, the PBX set up over its
 //! API as `hookflash provision` does it, then the traffic. What is printed is what a person would want to try first; after that, each leg as it is logged.
 
+mod asterisk;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use crate::store::roster::Origin;
 use crate::store::{Durability, StoreError, contacts, log};
 
 const DECLARATION: &str = include_str!("../config/demo.toml");
+/// With a real Asterisk beside it, this too.
+const WITH_ASTERISK: &str = include_str!("../config/demo-asterisk.toml");
 /// The bootstrap token of the demo, which listens on loopback only.
 const TOKEN: &str = "demo";
 const CONTACTS: usize = 300;
@@ -38,6 +42,8 @@ pub struct Options {
     /// How many times faster than life the simulated people talk.
     pub speed: f64,
     pub seed: u64,
+    /// A real Asterisk is brought up beside it.
+    pub with_asterisk: bool,
 }
 
 /// Runs until Ctrl-C.
@@ -48,15 +54,23 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let listener = server::listen(hookflash.settings.server.bind).context("choose another port with --port")?;
     let running = server::start(hookflash, listener)?;
     let pbx = simulator(&options).await?;
-    declare_all(&running.hookflash, &pbx).await?;
+    declare_all(&running.hookflash, &pbx, DECLARATION).await?;
     set_up(&running).await?;
+    let asterisk = if options.with_asterisk {
+        declare_all(&running.hookflash, &pbx, WITH_ASTERISK).await?;
+        Some(asterisk::Asterisk::start(&running)?)
+    } else {
+        None
+    };
     greet(&running, &pbx);
+    asterisk.iter().for_each(asterisk::Asterisk::greet);
     let traffic = pbx.traffic(Traffic { per_minute: options.calls_per_minute, seed: options.seed, callers: numbers(40), calls: None });
     tokio::select! {
         result = follow(&running.hookflash) => result?,
         result = tokio::signal::ctrl_c() => result?,
     }
     println!("\nThe demo ends; its database goes with it.");
+    drop(asterisk);
     traffic.stop();
     pbx.stop().await;
     running.stop().await
@@ -114,12 +128,12 @@ async fn set_up(running: &Running) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn declare_all(hookflash: &Arc<Hookflash>, pbx: &Simulator) -> anyhow::Result<()> {
+async fn declare_all(hookflash: &Arc<Hookflash>, pbx: &Simulator, declaration: &str) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     struct File {
         application: Vec<Application>,
     }
-    let mut file: File = toml::from_str(DECLARATION).context("config/demo.toml")?;
+    let mut file: File = toml::from_str(declaration).context("config/demo.toml")?;
     for app in &mut file.application {
         if let Some(telphin) = &mut app.telphin {
             telphin["api_url"] = pbx.base_url().into();
@@ -184,9 +198,12 @@ async fn follow(hookflash: &Hookflash) -> anyhow::Result<()> {
     loop {
         tick.tick().await;
         let now = hookflash.clock.now();
-        let filter = log::Filter::default();
-        let mut rows = hookflash.db.read(move |conn| log::legs(conn, 807, &filter, None, now, 50)).await?;
-        rows.reverse();
+        let mut rows = Vec::new();
+        for app in hookflash.roster.snapshot().apps.keys().copied() {
+            let filter = log::Filter::default();
+            rows.extend(hookflash.db.read(move |conn| log::legs(conn, app, &filter, None, now, 50)).await?);
+        }
+        rows.sort_by_key(|row| row.logged_at);
         for row in rows {
             if seen.insert(row.id()) {
                 println!("{}", line(&row));

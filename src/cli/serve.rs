@@ -39,6 +39,9 @@ pub struct Demo {
     /// Another seed makes other calls
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// A real Asterisk beside it, for softphones on this machine; in a source tree, as root on Debian
+    #[arg(long)]
+    with_asterisk: bool,
 }
 
 impl Demo {
@@ -46,7 +49,8 @@ impl Demo {
     pub fn run(self, mut settings: Settings, _: &mut dyn Write) -> Outcome {
         settings.log.level = "warn".into();
         let _telemetry = log(&settings, Output::Stderr, &Clock::system())?;
-        let options = demo::Options { port: self.port, calls_per_minute: self.rate, speed: self.speed, seed: self.seed };
+        let (calls_per_minute, with_asterisk) = (self.rate, self.with_asterisk);
+        let options = demo::Options { port: self.port, calls_per_minute, speed: self.speed, seed: self.seed, with_asterisk };
         runtime()?.block_on(demo::run(options)).map_err(|e| Failure::Failed(format!("{e:#}")))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -36,8 +36,11 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
             work.entry(agent.id.clone()).or_default().talked_until = Some(now);
         }
     }
-    let open: Vec<Offer> = offers::in_hand(conn, app.id(), change.call)?.into_iter().filter(|o| o.ended_at.is_none()).collect();
-    for (offer, to) in moves(&open, change) {
+    let (open, over): (Vec<Offer>, Vec<Offer>) =
+        offers::in_hand(conn, app.id(), change.call)?.into_iter().partition(|offer| offer.ended_at.is_none());
+    // A PBX that asks again has said that these are over before their last events were heard, over another line.
+    let over = if app.pbx.asks_again() { over } else { Vec::new() };
+    for (offer, to) in moves(&open, &over, change) {
         if offers::set_state(conn, offer, to.state, to.ended.then_some(now))? && to.ended {
             work.entry(offer.agent.clone()).or_default().released = Some(to.state);
         }
@@ -150,13 +153,14 @@ pub struct Move {
     pub ended: bool,
 }
 
-/// Where each open offer of the call goes with this event (contract, section 2: "A claim ends at the first of …").
-pub fn moves<'o>(open: &'o [Offer], change: &Change<'_>) -> Vec<(&'o Offer, Move)> {
+/// Where each open offer of the call goes with this event (contract, section 2: "A claim ends at the first of …"). What is heard of the phone
+/// of an offer that is `over` is late news of that one, and no sign that the call has gone elsewhere.
+pub fn moves<'o>(open: &'o [Offer], over: &[Offer], change: &Change<'_>) -> Vec<(&'o Offer, Move)> {
     let news = |(offer, to): &(&Offer, Move)| to.ended || to.state != offer.state();
-    open.iter().filter_map(|offer| Some((offer, move_of(offer, open, change)?))).filter(news).collect()
+    open.iter().filter_map(|offer| Some((offer, move_of(offer, open, over, change)?))).filter(news).collect()
 }
 
-fn move_of(offer: &Offer, open: &[Offer], change: &Change<'_>) -> Option<Move> {
+fn move_of(offer: &Offer, open: &[Offer], over: &[Offer], change: &Change<'_>) -> Option<Move> {
     let arrived = |leg: &LegView| leg.heard.map_or(0, |t| t.0);
     // Legs that were there before the offer belong to an earlier ring of the same phone.
     let mine = |leg: &&LegView| {
@@ -185,7 +189,7 @@ fn move_of(offer: &Offer, open: &[Offer], change: &Change<'_>) -> Option<Move> {
             What::Leg(leg) if event.source == Source::Events && leg.direction.value == Direction::In => match leg.phase {
                 Phase::Answer => end(OfferState::Rescinded),
                 // Where several are rung at once, one after the other begins to ring.
-                Phase::Begin if !open.iter().any(|o| leg.extension.as_ref().is_some_and(|e| e.value == o.extension)) => {
+                Phase::Begin if !open.iter().chain(over).any(|o| leg.extension.as_ref().is_some_and(|e| e.value == o.extension)) => {
                     end(OfferState::Rescinded)
                 }
                 _ => None,

@@ -186,6 +186,7 @@ diesel::table! {
         agents -> Text,
         reason -> Text,
         candidates -> Text,
+        inputs -> Text,
         took_us -> BigInt,
         late -> Bool,
     }

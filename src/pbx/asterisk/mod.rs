@@ -186,7 +186,8 @@ impl Settings {
     /// The address that we come from, where the PBX is this machine.
     pub fn seen_from(&self) -> Option<&'static str> {
         let host = self.ami_address.rsplit_once(':').map_or("", |(host, _)| host);
-        matches!(host, "127.0.0.1" | "localhost").then_some("127.0.0.1")
+        let here = host == "localhost" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+        here.then_some("127.0.0.1")
     }
 
     /// `None`: the application has no AMI.

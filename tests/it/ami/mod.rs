@@ -161,6 +161,29 @@ async fn the_hook_and_ami_tell_of_the_same_leg_and_it_is_logged_once() {
 }
 
 #[actix_web::test]
+async fn what_is_heard_late_of_one_phone_does_not_withdraw_the_offer_of_the_next() {
+    wired(async |wired| {
+        let running = wired.start();
+        wired.up().await;
+        let told = stream("three_in_turn", 1);
+        let (leg, call) = channel(&told, "PJSIP/101");
+        let asked = format!("call={call}&from=%2B79995550199&to=%2B74955550100");
+        let first = wired.route(&asked).await;
+        let second = wired.route(&format!("{asked}&offer={}&status=BUSY", first["offer"].as_str().expect("an offer"))).await;
+        assert_eq!((&first["agent"], &second["agent"]), (&json!("ann"), &json!("bob")));
+        let bob = told.find("PJSIP/102").and_then(|at| told[..at].rfind("Event: ")).expect("the second rings");
+        wired.ami.tell_bytes(&told.as_bytes()[..bob]);
+        eventually(async || wired.legs(&call).await.iter().any(|l| l.sub_call_id.as_deref() == Some(leg.as_str()) && l.ended_at.is_some()))
+            .await;
+        assert_eq!(wired.is("bob").await, "reserved");
+        wired.ami.tell_bytes(&told.as_bytes()[bob..]);
+        eventually(async || wired.is_over(&call).await).await;
+        running.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn an_action_is_done_once_and_its_answer_told_as_it_is() {
     wired(async |wired| {
         let (link, app) = (wired.link_with(support::limits()), wired.house.hookflash.roster.app(APP).expect("declared"));

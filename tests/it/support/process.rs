@@ -14,9 +14,18 @@ pub struct Program {
     lines: Receiver<String>,
 }
 
+/// The server of another build, where `HOOKFLASH_TEST_PROGRAM` names one: a release build, to be measured.
+pub fn other_build() -> Option<std::ffi::OsString> {
+    std::env::var_os("HOOKFLASH_TEST_PROGRAM")
+}
+
 /// The program with a command, for the database of a house.
 pub fn command(house: &House, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookflash"));
+    command_of(env!("CARGO_BIN_EXE_hookflash").as_ref(), house, args)
+}
+
+fn command_of(program: &std::ffi::OsStr, house: &House, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOOKFLASH__")) {
         command.env_remove(name);
     }
@@ -32,7 +41,9 @@ pub fn command(house: &House, args: &[&str]) -> Command {
 impl Program {
     /// Starts, and returns when it serves.
     pub fn serve(house: &House, settings: &[(&str, &str)]) -> Program {
-        let mut child = command(house, &["serve"]).envs(settings.iter().copied()).stdout(Stdio::piped()).spawn().expect("started");
+        let program = other_build().unwrap_or_else(|| env!("CARGO_BIN_EXE_hookflash").into());
+        let mut child =
+            command_of(&program, house, &["serve"]).envs(settings.iter().copied()).stdout(Stdio::piped()).spawn().expect("started");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let (sender, lines) = channel();
         std::thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
