@@ -138,7 +138,10 @@ fn from_marks(conn: &mut Conn, application: i64, agent: &str, parts: &[Part], no
     Ok(agent_time::sums(&agent_time::spans(&marks, from, to), parts))
 }
 
-fn of_whole(conn: &mut Conn, application: i64, whole: Part) -> Result<Vec<(String, State, Option<String>, i64)>> {
+/// Of an agent: a state, its reason, and microseconds.
+type Sum = (String, State, Option<String>, i64);
+
+fn of_whole(conn: &mut Conn, application: i64, whole: Part) -> Result<Vec<Sum>> {
     use agent_sums::dsl as s;
     let rows: Vec<(String, String, String, i64)> = on_backend!(conn, |c| s::agent_sums
         .filter(s::application.eq(application).and(s::at.ge(whole.0.0)).and(s::at.lt(whole.1.0)))

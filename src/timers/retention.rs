@@ -36,7 +36,7 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
         if let Some(limit) = before(keep.calls_days) {
             prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
             prune(server, move |conn| routed::prune(conn, app, limit, AT_ONCE)).await?;
-            prune(server, move |conn| agent_sums::prune(conn, app, limit, AT_ONCE as i64)).await?;
+            prune(server, move |conn| agent_sums::prune(conn, app, limit, AT_ONCE)).await?;
             for agent in agents_of(server, app) {
                 prune(server, move |conn| times::prune(conn, app, &agent, limit, AT_ONCE)).await?;
             }
