@@ -128,7 +128,7 @@ async fn two_processes_bind_nobody_twice_while_they_are_killed() {
         client.await.unwrap();
     }
 
-    // What the clients saw.
+    // What the clients saw. (What the store wrote down as times cannot tell: a transaction takes its time before it waits for an agent's row.)
     let bound = std::mem::take(&mut *history.bound.lock().unwrap());
     let mut by_agent: BTreeMap<&str, Vec<&Bound>> = BTreeMap::new();
     bound.iter().for_each(|b| by_agent.entry(&b.agent).or_default().push(b));
@@ -143,13 +143,9 @@ async fn two_processes_bind_nobody_twice_while_they_are_killed() {
 
     // What the store has.
     let ids: Vec<String> = bound.iter().map(|b| hookflash::domain::id::call_id(SHOP, &b.call)).collect();
-    let mut stored: Vec<Offer> = house.read(move |conn| offers::of_calls(conn, SHOP, &ids)).await;
+    let stored: Vec<Offer> = house.read(move |conn| offers::of_calls(conn, SHOP, &ids)).await;
     assert!(stored.len() >= bound.len(), "{} offers of {} calls", stored.len(), bound.len());
     assert_eq!(stored.iter().filter(|o| o.state() == OfferState::Pending).count(), 0, "each has come to its end");
-    stored.sort_by(|a, b| (&a.agent, a.made_at).cmp(&(&b.agent, b.made_at)));
-    for pair in stored.windows(2).filter(|p| p[0].agent == p[1].agent) {
-        assert!(pair[0].ended_at.is_some_and(|end| end <= pair[1].made_at), "{pair:?} overlap");
-    }
     let now = house.clock.now();
     for agent in house.read(|conn| agents::all(conn, SHOP)).await {
         assert!(!agent.engaged(now), "{agent:?}");
