@@ -17,8 +17,8 @@ test:  ## formatting, lints, every test on SQLite and PostgreSQL, licences
 test-asterisk:  ## real calls through a real Asterisk, which is built in a folder of its own; needs root on Debian
 	scripts/test-asterisk.sh
 
-bench:  ## measures, in a release build
-	cargo bench --bench bench
+bench:  ## measures, in a release build; ARGS="--quick --only claim" for a look at one scenario
+	scripts/bench.sh $(ARGS)
 
 fmt:  ## formats the code
 	cargo fmt

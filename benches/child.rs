@@ -19,7 +19,11 @@ use crate::{references, wire};
 pub enum Role {
     /// Hookflash with default settings.
     #[command(hide = true)]
-    Serve { port: u16, database: PathBuf },
+    Serve {
+        port: u16,
+        /// A file; absent: the URL in the environment, which holds a password.
+        database: Option<PathBuf>,
+    },
     /// The reference of lookups.
     #[command(hide = true)]
     Hello { port: u16 },
@@ -32,17 +36,24 @@ impl Role {
     /// Serves until the process is killed.
     pub fn play(self) -> anyhow::Result<()> {
         match self {
-            Role::Serve { port, database } => serve(port, &database),
+            Role::Serve { port, database } => serve(port, database.as_deref()),
             Role::Hello { port } => references::hello(port),
             Role::Ingest { port, database } => references::ingest(port, &database),
         }
     }
 }
 
-fn serve(port: u16, database: &Path) -> anyhow::Result<()> {
+/// Where a server that has no file finds the URL of its database.
+const URL: &str = "BENCH_DATABASE_URL";
+
+fn serve(port: u16, database: Option<&Path>) -> anyhow::Result<()> {
     let mut settings = Settings::default();
     settings.server.bind = SocketAddr::from(([127, 0, 0, 1], port));
-    settings.database.url = DatabaseUrl::new(format!("sqlite://{}", database.display()));
+    settings.database.url = match database {
+        Some(database) => DatabaseUrl::new(format!("sqlite://{}", database.display())),
+        None => DatabaseUrl::new(std::env::var(URL)?),
+    };
+    settings.secrets.key = database.is_none().then(|| "00".repeat(32).into());
     let clock = Clock::system();
     let _telemetry = telemetry::init(&settings.log, telemetry::Output::Stdout, clock.clone())?;
     tokio::runtime::Runtime::new()?.block_on(server::run(settings, clock))
@@ -59,18 +70,23 @@ pub struct Child {
 impl Child {
     /// Starts Hookflash on a database. Its log goes to a file beside it.
     pub fn serve(database: &Path) -> anyhow::Result<Child> {
-        Child::start("serve", Some(database))
+        Child::start("serve", Some(database), None)
+    }
+
+    /// Starts Hookflash on the database at a URL, without its log.
+    pub fn serve_url(url: &str) -> anyhow::Result<Child> {
+        Child::start("serve", None, Some(url))
     }
 
     pub fn hello() -> anyhow::Result<Child> {
-        Child::start("hello", None)
+        Child::start("hello", None, None)
     }
 
     pub fn ingest(database: &Path) -> anyhow::Result<Child> {
-        Child::start("ingest", Some(database))
+        Child::start("ingest", Some(database), None)
     }
 
-    fn start(role: &str, database: Option<&Path>) -> anyhow::Result<Child> {
+    fn start(role: &str, database: Option<&Path>, url: Option<&str>) -> anyhow::Result<Child> {
         let address = free_address()?;
         let log = match database {
             Some(database) => Stdio::from(File::create(database.with_extension("log"))?),
@@ -81,6 +97,7 @@ impl Child {
             .arg(role)
             .arg(address.port().to_string())
             .args(database)
+            .envs(url.map(|url| (URL, url)))
             .stdin(Stdio::null())
             .stdout(log)
             .spawn()

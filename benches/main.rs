@@ -26,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "Measures Hookflash against bare references")]
 struct Arguments {
-    /// Only this scenario: lookup, claim, latency, events, growth, memory or start; may be given several times.
+    /// Only this scenario: lookup, claim, latency, events, choice, reserve, nodes, offer, day, growth, memory or start; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Shorter turns and a tenth of the stored rows: to see that it works, not to judge.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use hookflash::declare;
 use hookflash::domain::agent::ManualStatus;
-use hookflash::domain::spec::{Agent, Application};
+use hookflash::domain::spec::{Agent, Application, Contact};
 use hookflash::domain::time::Clock;
 use hookflash::store::roster::Origin;
-use hookflash::store::{Db, Durability, Options};
+use hookflash::store::{Conn, Db, Durability, Options, Url, contacts};
 use tempfile::TempDir;
 
 use crate::fill;
@@ -28,6 +28,9 @@ pub struct Site {
 pub const NAMING: Site = Site { application: 807, login: "TLP55522" };
 /// Names and claims whoever is free, as an application does by default.
 pub const CLAIMING: Site = Site { application: 808, login: "TLP55523" };
+
+/// An Asterisk whose calls wait in a queue of 20 agents.
+pub const WAITING: Site = Site { application: 809, login: "pbx1" };
 
 /// The number of contact `n`, in a code that no telephone has.
 pub fn phone(n: u64) -> String {
@@ -72,6 +75,52 @@ impl Stage {
         fill::contacts(&path, contacts)?;
         Ok(path)
     }
+
+    /// A database with the application whose calls wait.
+    pub fn waiting(&self) -> anyhow::Result<PathBuf> {
+        let path = self.path("waiting");
+        let db = Db::open(&Options { url: format!("sqlite://{}", path.display()), pool_size: 2 })?;
+        let value = serde_json::json!({
+            "id": WAITING.application, "name": "Bench", "pbx": "asterisk", "login": WAITING.login, "country": "US",
+            "agent": (0..20).map(|n| serde_json::json!({"id": format!("a{n}"), "name": format!("Agent {n}"), "extension": (100 + n).to_string()})).collect::<Vec<_>>(),
+            "group": [{"id": "all", "name": "All", "agents": (0..20).map(|n| format!("a{n}")).collect::<Vec<_>>()}],
+            "queue": [{"id": "main", "name": "Main", "primary_groups": ["all"]}],
+            "number": [{"number": "+15550000000", "queue": "main"}],
+        });
+        let application: Application = serde_json::from_value(value).context("the bench's queue")?;
+        let now = Clock::system().now();
+        db.write_blocking(Durability::Full, move |conn| Ok(declare::store(conn, None, &application, Origin::Apply, now)))?
+            .map_err(|e| anyhow!("{e:?}"))?;
+        Ok(path)
+    }
+}
+
+/// Makes a database of its own on a PostgreSQL, with the application that claims and a contact for each agent; its URL.
+pub fn postgres(server: &str) -> anyhow::Result<String> {
+    let name = format!("bench_{}", std::process::id());
+    Conn::open(&Url::Postgres(server.to_owned()))?.execute(&format!("CREATE DATABASE {name}"))?;
+    let (base, _) = server.rsplit_once('/').context("a URL with a database")?;
+    let url = format!("{base}/{name}");
+    let db = Db::open(&Options { url: url.clone(), pool_size: 2 })?;
+    let application = application(CLAIMING, true)?;
+    let now = Clock::system().now();
+    db.write_blocking(Durability::Full, move |conn| {
+        let declared = declare::store(conn, None, &application, Origin::Apply, now);
+        for n in 0..AGENTS {
+            let agent = |n: u64| Some(format!("agent-{:04}", n % AGENTS));
+            let contact = Contact {
+                name: format!("Client {n}"),
+                phones: vec![phone(n)],
+                owner: agent(owner(n)),
+                deputy: agent(owner(n) + 1),
+                external_id: None,
+            };
+            contacts::put(conn, CLAIMING.application, None, &contact, Origin::Apply, now.plus_ms(n as i64))?;
+        }
+        Ok(declared)
+    })?
+    .map_err(|e| anyhow!("{e:?}"))?;
+    Ok(url)
 }
 
 fn application(site: Site, only_available: bool) -> anyhow::Result<Application> {

@@ -1,7 +1,8 @@
 //! What a Telphin PBX says: the requests of its calls, and the scripts that connections follow.
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -215,6 +216,59 @@ pub struct Claims {
     /// Which halves are said: both in turn, or one of them in a load that paces the other elsewhere.
     part: Part,
     releasing: bool,
+}
+
+/// A reservation as its caller saw it: surely held from the answer until the news of the call's end was on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub agent: u64,
+    pub from: Instant,
+    pub until: Instant,
+}
+
+/// Lookups that claim, for callers at random, so that two may want the same agent; each is freed by the IVR's hangup.
+pub struct Sharing {
+    site: Site,
+    random: SmallRng,
+    seed: u64,
+    n: u64,
+    call: Call,
+    /// Who was named, and when.
+    held: Option<(u64, Instant)>,
+    taken: Arc<Mutex<Vec<Taken>>>,
+}
+
+impl Sharing {
+    pub fn new(site: Site, seed: u64, taken: Arc<Mutex<Vec<Taken>>>) -> Sharing {
+        Sharing { site, random: SmallRng::seed_from_u64(seed), seed, n: 0, call: Call::new(seed, 0, 0, 0), held: None, taken }
+    }
+}
+
+impl Script for Sharing {
+    fn next(&mut self, pausing: bool, out: &mut Vec<u8>) -> Option<()> {
+        if let Some((agent, from)) = self.held {
+            self.taken.lock().ok()?.push(Taken { agent, from, until: Instant::now() });
+            self.call.place_end(self.site, false, out);
+            return Some(());
+        }
+        self.n += 1;
+        self.call = Call::new(self.seed, self.n, self.random.random_range(0..AGENTS), 0);
+        self.call.lookup(self.site, out);
+        (!pausing).then_some(())
+    }
+
+    fn answered(&mut self, status: u16, body: &[u8]) -> Result<u64, String> {
+        if self.held.take().is_some() {
+            return stored(status, body).map(|()| 0);
+        }
+        let text = String::from_utf8_lossy(body);
+        let named = text.split_once(">0047*").and_then(|(_, rest)| rest.split('<').next()).and_then(|e| e.parse::<u64>().ok());
+        self.held = named.map(|extension| (extension, Instant::now()));
+        match status {
+            200 => Ok(u64::from(named.is_some())),
+            _ => Err(format!("a lookup was answered {status} {text:?}")),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,10 @@ use anyhow::Context as _;
 
 use crate::config::Settings;
 use crate::domain::time::Clock;
+use crate::figures::Figures;
 use crate::gateway::Gateway;
 use crate::link::{Limits, Link};
+use crate::live::Hub;
 use crate::net::Http;
 use crate::presence::Presence;
 use crate::reconcile::Reconciler;
@@ -32,6 +34,8 @@ pub struct Hookflash {
     pub reconciler: Reconciler,
     pub schedule: Arc<Schedule>,
     pub presence: Presence,
+    pub figures: Figures,
+    pub live: Hub,
 }
 
 impl Hookflash {
@@ -51,6 +55,7 @@ impl Hookflash {
         let reconciler = Reconciler::new(db.clone(), gateway.clone(), clock.clone());
         let recordings = Recordings::new(db.clone(), gateway.clone(), clock.clone());
         let links = Links::open(db.clone(), clock.clone(), settings.records.link_days).await.context("the key of recordings' links")?;
+        let figures = Figures::new(clock.now());
         Ok(Arc::new(Hookflash {
             settings,
             clock,
@@ -64,6 +69,8 @@ impl Hookflash {
             reconciler,
             schedule: Arc::default(),
             presence,
+            figures,
+            live: Hub::default(),
         }))
     }
 }

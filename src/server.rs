@@ -77,6 +77,8 @@ impl Running {
 
     /// Ends the requests in hand, the timers, and what waits to be written.
     pub async fn stop(self) -> anyhow::Result<()> {
+        // Who listens to what happens would never end by himself.
+        self.hookflash.live.close();
         self.handle.stop(true).await;
         self.serving.await.context("the server's task")??;
         self.link.stop().await;

@@ -3,6 +3,7 @@
 mod beside;
 mod footprint;
 mod growth;
+mod routing;
 mod throughput;
 
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub struct Size {
 
 pub const WARM_UP: Duration = Duration::from_millis(500);
 
-const NAMES: [&str; 7] = ["lookup", "claim", "latency", "events", "growth", "memory", "start"];
+const NAMES: [&str; 12] =
+    ["lookup", "claim", "latency", "events", "choice", "reserve", "nodes", "offer", "day", "growth", "memory", "start"];
 
 pub fn run(only: &[String], quick: bool) -> anyhow::Result<()> {
     if let Some(unknown) = only.iter().find(|name| !NAMES.contains(&name.as_str())) {
@@ -58,6 +60,22 @@ pub fn run(only: &[String], quick: bool) -> anyhow::Result<()> {
         if wanted("events") {
             rows.push(told("events against the bare ingest", || throughput::events(&server, &database, &stage, size))?);
         }
+    }
+    if wanted("choice") {
+        rows.extend(told("choices", || routing::choice(size))?);
+    }
+    if wanted("reserve") {
+        rows.push(told("decisions that reserve", || routing::reserve(&stage, size))?);
+    }
+    if wanted("nodes") {
+        rows.push(told("two processes on one PostgreSQL", || routing::nodes(size))?);
+    }
+    if wanted("offer") {
+        let server = Child::serve(&stage.waiting()?)?;
+        rows.push(told("first questions", || routing::offer(&server, size))?);
+    }
+    if wanted("day") {
+        rows.push(told("a day of a contact centre", || routing::day(&stage.path("day"), size))?);
     }
     if ["growth", "memory", "start"].into_iter().any(wanted) {
         let small = told("filling a small database", || growth::database(&stage, "small", 1_000, 10_000))?;

@@ -1,15 +1,16 @@
 //! A call at a step of the responsible chain.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use super::offer::{look, ring, wait};
+use super::offer::{View, ring, wait};
 use super::position::{InQueue, Place};
 use super::turn::{Turn, go};
-use super::walk::{Decided, Walk, tries_of};
-use super::{ROUNDS, fair, sentence, settle};
+use super::walk::{Decided, Walk};
+use super::{ROUNDS, sentence, settle};
 use crate::crm;
 use crate::domain::agent::OfferState;
 use crate::domain::spec::StepDecl;
+use crate::lookup::people;
 use crate::pbx::action::{Action, Dial, Line};
 use crate::routing::choose::Stage;
 use crate::routing::entrance::{self, Next};
@@ -32,34 +33,32 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
         }
         _ => {}
     }
-    let Some(named) = step_of(walk, decl)? else { return on(format!("The step {} names nobody.", decl.to())) };
-    let stage = Stage::step(named);
+    let Some(stage) = stage_of(walk, decl)? else { return on(format!("The step {} names nobody.", decl.to())) };
+    let tallies = people::tallies_of(walk.conn, app, &stage, walk.now)?;
     let waited_s = walk.now.since(walk.position.since) / 1_000_000;
     for _ in 0..ROUNDS {
         let mut states = HashMap::new();
-        fair::load(walk.conn, app, &stage, &mut states)?;
-        let mut choice = look(walk, &stage, &states, &HashMap::new(), 0);
-        // A chain goes on from somebody who was rung in vain; only a queue comes back to him.
-        let tries = tries_of(&walk.offers);
-        for candidate in choice.candidates.iter_mut().filter(|c| c.eligible && tries.contains_key(&c.agent)) {
-            (candidate.eligible, candidate.reason) = (false, "was tried by this call already".into());
-        }
-        choice.eligible.retain(|a| !tries.contains_key(a));
+        people::load(walk.conn, app, &stage, &mut states)?;
+        let view = View { stage: &stage, states: &states, tallies: &tallies, waited_us: 0 };
+        let choice = view.choose(walk);
+        let look = view.look(walk, &choice, &BTreeSet::new());
         if choice.eligible.is_empty() {
             if waited_s < decl.wait_s() {
-                return Ok(Turn::Say(wait(walk, &stage, choice, 0, None)));
+                return Ok(Turn::Say(wait(walk, look, choice, 0, None)));
             }
-            return on(sentence::nobody(app, &stage.name, &choice.candidates));
+            let why = sentence::nobody(app, &stage.name, &choice.candidates);
+            walk.goes_on(look, choice.candidates);
+            return on(why);
         }
         let ring_s = settle::ring_s(None, decl.wait_s());
-        if let Some(decided) = ring(walk, &stage, choice, ring_s, None)? {
+        if let Some(decided) = ring(walk, look, choice, ring_s, None)? {
             return Ok(Turn::Say(decided));
         }
     }
     on(format!("Everybody of the step {} was taken by other calls at the same instant.", decl.to()))
 }
 
-fn step_of(walk: &mut Walk<'_>, decl: &StepDecl) -> Result<Option<routing::Step>> {
+fn stage_of(walk: &mut Walk<'_>, decl: &StepDecl) -> Result<Option<Stage>> {
     let (app, caller) = (walk.app, walk.row.caller.as_str());
     let mut known = Known::default();
     match decl.to() {
@@ -74,7 +73,8 @@ fn step_of(walk: &mut Walk<'_>, decl: &StepDecl) -> Result<Option<routing::Step>
         }
         _ => {}
     }
-    Ok(routing::step(&app.spec, decl, &known))
+    // A chain goes on from somebody who was rung in vain; only a queue where the call waits comes back to him.
+    Ok(routing::stage(&app.spec, decl, &known, walk.now).map(|stage| Stage { again: false, ..stage }))
 }
 
 /// A step that rings an outside number.

@@ -6,14 +6,15 @@ use super::SLACK_S;
 use super::offer::seed_of;
 use super::walk::tries_of;
 use crate::domain::agent::{AgentState, OfferState};
-use crate::domain::queue::{Queue, Strategy};
+use crate::domain::queue::Queue;
 use crate::domain::spec::Application;
 use crate::domain::time::Timestamp;
+use crate::lookup::people;
 use crate::roster::App;
-use crate::routing::choose::{People, Seeker, Stage, Tally, choose, kept_for_older};
+use crate::routing::choose::{People, Seeker, Stage, choose, kept_for_older};
 use crate::store::offers::{self, Offer};
 use crate::store::routed::{self, RoutedCall};
-use crate::store::{Conn, Result, agents};
+use crate::store::{Conn, Result};
 
 /// So many of those who have waited longest are looked at.
 const LOOKED_AT: i64 = 100;
@@ -54,9 +55,9 @@ pub fn kept(
         if offers.iter().any(|o| o.ended_at.is_none() && (o.state() != OfferState::Pending || o.until > now.0)) {
             continue;
         }
-        let stage = Stage::queue(&app.spec, queue);
-        load(conn, app, &stage, states)?;
-        let tallies = tallies(conn, app, queue, now)?;
+        let stage = Stage::queue(&app.spec, queue, now);
+        people::load(conn, app, &stage, states)?;
+        let tallies = people::tallies(conn, app, queue, now)?;
         let people = People { agent: &|id| app.agent(id), states, tallies: &tallies };
         let tries = tries_of(&offers);
         let waited_us = now.since(Timestamp(call.joined_at));
@@ -66,6 +67,7 @@ pub fn kept(
             waited_us,
             seed: &seed_of(&call.call_id, &offers),
             only_reachable: app.spec.routing.only_reachable,
+            extensions_only: false,
             now,
         };
         wishes.push((choose(&stage, &people, &seeker).eligible, stage.at_once()));
@@ -73,27 +75,9 @@ pub fn kept(
     Ok(kept_for_older(&wishes))
 }
 
-/// What a queue's agents have done lately, where its strategy counts that.
-pub fn tallies(conn: &mut Conn, app: &App, queue: &Queue, now: Timestamp) -> Result<HashMap<String, Tally>> {
-    if !matches!(queue.strategy, Strategy::FewestCalls | Strategy::LeastTalkTime) {
-        return Ok(HashMap::new());
-    }
-    let counted = routed::tallies(conn, app.id(), now.plus_s(-queue.window_s))?;
-    Ok(counted.into_iter().map(|(agent, (calls, talk_us))| (agent, Tally { calls, talk_us })).collect())
-}
-
 /// The queues that share an agent with the stage.
 fn rivals<'a>(app: &'a Application, stage: &Stage) -> Vec<&'a Queue> {
     let mine: BTreeSet<&str> = stage.agents().map(String::as_str).collect();
     let shares = |group: &str| app.group.iter().any(|g| g.id == group && g.agents.iter().any(|a| mine.contains(a.as_str())));
     app.queue.iter().filter(|q| q.primary_groups.iter().chain(&q.backup_groups).any(|g| shares(g))).collect()
-}
-
-/// Reads the states of a stage's agents that are not there yet.
-pub fn load(conn: &mut Conn, app: &App, stage: &Stage, states: &mut HashMap<String, AgentState>) -> Result<()> {
-    let missing: Vec<String> = stage.agents().filter(|a| !states.contains_key(*a)).cloned().collect();
-    if !missing.is_empty() {
-        states.extend(agents::get_many(conn, app.id(), &missing)?.into_iter().map(|s| (s.agent.clone(), s)));
-    }
-    Ok(())
 }

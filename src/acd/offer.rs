@@ -1,40 +1,51 @@
 //! Offers: who can take a call, his reservation, and what the PBX dials.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::position::Place;
-use super::queue::keep;
 use super::walk::{Decided, Walk, tries_of};
 use super::{SLACK_S, fair, sentence};
 use crate::domain::agent::{AgentState, OfferState};
 use crate::domain::queue::{BackupMode, Queue, Strategy};
 use crate::domain::time::Timestamp;
+use crate::lookup::people;
 use crate::pbx::action::Action;
 use crate::routing::choose::{Choice, People, Seeker, Stage, Tally, choose};
+use crate::routing::record::{Look, keep, take};
 use crate::store::offers::{self, Offer};
 use crate::store::{Result, agents};
 
-pub fn look(
-    walk: &Walk<'_>,
-    stage: &Stage,
-    states: &HashMap<String, AgentState>,
-    tallies: &HashMap<String, Tally>,
-    waited_us: i64,
-) -> Choice {
-    let people = People { agent: &|id| walk.app.agent(id), states, tallies };
-    let tries = tries_of(&walk.offers);
-    choose(
-        stage,
-        &people,
-        &Seeker {
+/// A stage with its people as they are, for the call of a walk.
+pub struct View<'a> {
+    pub stage: &'a Stage,
+    pub states: &'a HashMap<String, AgentState>,
+    pub tallies: &'a HashMap<String, Tally>,
+    pub waited_us: i64,
+}
+
+impl View<'_> {
+    pub fn choose(&self, walk: &Walk<'_>) -> Choice {
+        self.seen(walk, |people, seeker| choose(self.stage, people, seeker))
+    }
+
+    /// What was seen, for the record, and what it came to.
+    pub fn look(&self, walk: &Walk<'_>, choice: &Choice, kept: &BTreeSet<String>) -> Look {
+        self.seen(walk, |people, seeker| Look::new(self.stage, people, seeker, choice, kept))
+    }
+
+    fn seen<T>(&self, walk: &Walk<'_>, see: impl FnOnce(&People<'_>, &Seeker<'_>) -> T) -> T {
+        let people = People { agent: &|id| walk.app.agent(id), states: self.states, tallies: self.tallies };
+        let seeker = Seeker {
             caller: &walk.row.caller,
-            tries: &tries,
-            waited_us,
+            tries: &tries_of(&walk.offers),
+            waited_us: self.waited_us,
             seed: &seed_of(&walk.row.call_id, &walk.offers),
             only_reachable: walk.app.spec.routing.only_reachable,
+            extensions_only: false,
             now: walk.now,
-        },
-    )
+        };
+        see(&people, &seeker)
+    }
 }
 
 /// Lots are drawn anew after each offer, and not in between: what an older call would take is what it takes.
@@ -42,9 +53,16 @@ pub fn seed_of(call: &str, offers: &[Offer]) -> String {
     format!("{call}.{}", offers.len())
 }
 
-pub fn wait(walk: &Walk<'_>, stage: &Stage, choice: Choice, ahead: i64, greeting: Option<String>) -> Decided {
+pub fn wait(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ahead: i64, greeting: Option<String>) -> Decided {
+    // After the last round, those who seem free were lost to others again and again.
+    for agent in choice.eligible.clone() {
+        look.taken(&agent);
+        take(&mut choice, &agent);
+    }
+    let stage = &look.stage;
     let reason = sentence::waits(walk.app, &stage.name, ahead, &choice.candidates);
     let action = Action::Wait { seconds: walk.app.pbx.poll_s(), place: place_of(&stage.name), greeting };
+    walk.looks.push(look);
     Decided { action, reason, candidates: choice.candidates, agents: Vec::new(), again: false }
 }
 
@@ -54,9 +72,11 @@ fn place_of(stage: &str) -> String {
 }
 
 /// Reserves and rings; `None`: others were quicker with everybody.
-pub fn ring(walk: &mut Walk<'_>, stage: &Stage, choice: Choice, ring_s: i64, queue: Option<&Queue>) -> Result<Option<Decided>> {
+pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64, queue: Option<&Queue>) -> Result<Option<Decided>> {
+    let stage = look.stage.clone();
     let until = walk.now.plus_s(ring_s + SLACK_S);
-    let mut wanted = choice.eligible.clone();
+    let order = choice.eligible.clone();
+    let mut wanted = order.clone();
     if stage.at_once() > 1 {
         wanted.truncate(stage.at_once());
         // Locks are taken in the order of ids: two calls that ring the same people do not wait for each other.
@@ -64,7 +84,13 @@ pub fn ring(walk: &mut Walk<'_>, stage: &Stage, choice: Choice, ring_s: i64, que
     }
     let mut made = Vec::new();
     for agent in &wanted {
-        made.extend(reserve(walk, agent, until)?);
+        match reserve(walk, agent, until)? {
+            Some(offer) => made.push(offer),
+            None => {
+                look.taken(agent);
+                take(&mut choice, agent);
+            }
+        }
         if made.len() == stage.at_once() {
             break;
         }
@@ -72,7 +98,7 @@ pub fn ring(walk: &mut Walk<'_>, stage: &Stage, choice: Choice, ring_s: i64, que
     if made.is_empty() {
         return Ok(None);
     }
-    made.sort_by_key(|o| choice.eligible.iter().position(|a| *a == o.agent));
+    made.sort_by_key(|o| order.iter().position(|a| *a == o.agent));
     let agents: Vec<String> = made.iter().map(|o| o.agent.clone()).collect();
     let timeout_s = match queue {
         Some(queue) if stage.strategy == Strategy::RingProgressively => queue.ring_step_s.min(ring_s),
@@ -82,6 +108,7 @@ pub fn ring(walk: &mut Walk<'_>, stage: &Stage, choice: Choice, ring_s: i64, que
     let caller_id = queue.and_then(|q| q.from_number_callout_to_agent.clone());
     let action = walk.dial(&made, timeout_s, place_of(&stage.name), caller_id, token);
     let reason = sentence::rings(walk.app, &stage.name, stage.strategy, &agents, &choice.candidates);
+    walk.looks.push(look);
     Ok(Some(Decided { action, reason, candidates: choice.candidates, agents, again: false }))
 }
 
@@ -125,13 +152,16 @@ pub fn ring_on(walk: &mut Walk<'_>, mut standing: Vec<Offer>) -> Result<Decided>
         let token = walk.position.token.clone().unwrap_or_default();
         return Ok(Decided::again(walk.dial(&standing, timeout_s, place, caller_id, token)));
     };
-    let stage = Stage { mode: BackupMode::Widen, ..Stage::queue(&app.spec, queue) };
+    let stage = Stage { mode: BackupMode::Widen, ..Stage::queue(&app.spec, queue, walk.now) };
     let mut states = HashMap::new();
-    fair::load(walk.conn, app, &stage, &mut states)?;
+    people::load(walk.conn, app, &stage, &mut states)?;
     let waited_us = walk.now.since(Timestamp(walk.row.joined_at));
-    let mut choice = look(walk, &stage, &states, &HashMap::new(), waited_us);
     let kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, walk.now)?;
+    let view = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us };
+    let mut choice = view.choose(walk);
     keep(&mut choice, &kept);
+    let mut look = view.look(walk, &choice, &kept);
+    look.ringing(standing.iter().map(|o| o.agent.clone()).collect());
     if (standing.len() as i64) < queue.ring_at_once {
         let until = walk.now.plus_s(queue.wait_agent_answer_timeout + SLACK_S);
         for agent in choice.eligible.clone() {
@@ -139,11 +169,14 @@ pub fn ring_on(walk: &mut Walk<'_>, mut standing: Vec<Offer>) -> Result<Decided>
                 standing.push(more);
                 break;
             }
+            look.taken(&agent);
+            take(&mut choice, &agent);
         }
     }
     let agents: Vec<String> = standing.iter().map(|o| o.agent.clone()).collect();
     let token = walk.asked.decision.clone();
     let action = walk.dial(&standing, timeout_s, place, caller_id, token);
     let reason = sentence::rings(app, &stage.name, stage.strategy, &agents, &choice.candidates);
+    walk.looks.push(look);
     Ok(Decided { action, reason, candidates: choice.candidates, agents, again: false })
 }

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::offer::{look, ring, wait};
+use super::offer::{View, ring, wait};
 use super::position::{InQueue, Left, Place};
 use super::turn::{Turn, go};
 use super::walk::Walk;
 use super::{REJECTED, ROUNDS, USER_BUSY, fair, sentence, settle};
 use crate::domain::queue::{Door, EntryOutcome, Queue, Target};
 use crate::domain::time::Timestamp;
-use crate::routing::choose::{Choice, Stage};
-use crate::routing::entrance::{self, Gate, Next};
+use crate::lookup::people;
+use crate::routing::choose::Stage;
+use crate::routing::entrance::{self, Gate, Limits, Next};
+use crate::routing::record::keep;
 use crate::store::Result;
 use crate::store::routed::{self, QueueEntry};
 
@@ -28,38 +30,45 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
         }
         join(walk, queue)?;
     }
-    let stage = Stage::queue(&app.spec, queue);
-    let tallies = fair::tallies(walk.conn, app, queue, walk.now)?;
+    let stage = Stage::queue(&app.spec, queue, walk.now);
+    let tallies = people::tallies(walk.conn, app, queue, walk.now)?;
     let waited_us = walk.now.since(Timestamp(walk.row.joined_at));
-    for _ in 0..ROUNDS {
+    let mut round = 0;
+    loop {
+        round += 1;
         let mut states = HashMap::new();
-        fair::load(walk.conn, app, &stage, &mut states)?;
-        let mut choice = look(walk, &stage, &states, &tallies, waited_us);
+        people::load(walk.conn, app, &stage, &mut states)?;
+        let mut choice = View { stage: &stage, states: &states, tallies: &tallies, waited_us }.choose(walk);
         let someone_free = !choice.eligible.is_empty();
         let (id, now) = (queue.id.as_str(), walk.now);
         let waiting = if is_new && !someone_free { routed::count_waiting(walk.conn, app.id(), id, now)? } else { 0 };
-        let gate = Gate { waited_us, waiting, is_new, someone_free, staffed: choice.staffed, now };
-        if let Some(door) = entrance::door(&app.spec, queue, gate) {
+        let limits = Limits::of(queue);
+        let gate = Gate { limits, closed: stage.closed, waited_us, waiting, is_new, someone_free, staffed: choice.staffed };
+        let mut kept = BTreeSet::new();
+        if someone_free {
+            kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, now)?;
+            keep(&mut choice, &kept);
+        }
+        let mut look = View { stage: &stage, states: &states, tallies: &tallies, waited_us }.look(walk, &choice, &kept);
+        look.gate = Some(gate);
+        if let Some(door) = entrance::door(&gate) {
+            walk.goes_on(look, choice.candidates);
             return depart(walk, queue, &at, door);
         }
         if let Some((step, _)) = at.step.filter(|(_, until)| *until <= now && !someone_free) {
             close_entry(walk, EntryOutcome::TimedOut)?;
-            return Ok(Turn::Go(Place::Chain(step + 1), sentence::nobody(app, &stage.name, &choice.candidates)));
+            let why = sentence::nobody(app, &stage.name, &choice.candidates);
+            walk.goes_on(look, choice.candidates);
+            return Ok(Turn::Go(Place::Chain(step + 1), why));
         }
-        if someone_free {
-            let kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, now)?;
-            keep(&mut choice, &kept);
-        }
-        if choice.eligible.is_empty() {
+        if choice.eligible.is_empty() || round > ROUNDS {
             let ahead = ahead(walk, queue)?;
-            return Ok(Turn::Say(wait(walk, &stage, choice, ahead, queue.wait_greeting.clone())));
+            return Ok(Turn::Say(wait(walk, look, choice, ahead, queue.wait_greeting.clone())));
         }
-        if let Some(decided) = ring(walk, &stage, choice, settle::ring_s(Some(queue), 0), Some(queue))? {
+        if let Some(decided) = ring(walk, look, choice, settle::ring_s(Some(queue), 0), Some(queue))? {
             return Ok(Turn::Say(decided));
         }
     }
-    let choice = Choice::default();
-    Ok(Turn::Say(wait(walk, &stage, choice, 0, None)))
 }
 
 fn join(walk: &mut Walk<'_>, queue: &Queue) -> Result<()> {
@@ -125,11 +134,4 @@ fn ahead(walk: &mut Walk<'_>, queue: &Queue) -> Result<i64> {
     let waiting = routed::waiting(walk.conn, walk.app.id(), &queue.id, walk.now, 1_000)?;
     let mine = (walk.row.rank_at, walk.row.call_id.as_str());
     Ok(waiting.iter().filter(|c| (c.rank_at, c.call_id.as_str()) < mine).count() as i64)
-}
-
-pub fn keep(choice: &mut Choice, kept: &BTreeSet<String>) {
-    for candidate in choice.candidates.iter_mut().filter(|c| c.eligible && kept.contains(&c.agent)) {
-        (candidate.eligible, candidate.reason) = (false, "is kept for a caller who has waited longer".into());
-    }
-    choice.eligible.retain(|a| !kept.contains(a));
 }

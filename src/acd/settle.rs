@@ -59,12 +59,15 @@ pub fn end(conn: &mut Conn, app: &App, offer: &Offer, how: OfferState, now: Time
         return Ok(());
     }
     let Some(mut state) = agents::lock(conn, app.id(), &offer.agent)? else { return Ok(()) };
+    let mut queue = None;
     if how == OfferState::Accepted {
-        state.wrap_until = state.wrap_until.max(now.plus_s(engagement::wrap_up_s(conn, app, &offer.call_id)?));
+        let wrap_up = engagement::wrap_up(conn, app, &offer.call_id)?;
+        state.wrap_until = state.wrap_until.max(now.plus_s(wrap_up.seconds));
+        queue = wrap_up.queue;
     }
     engagement::offer_ended(&mut state, app, &offer.call_id, how, now);
     agents::save(conn, app.id(), app.agent(&offer.agent).and_then(|a| a.line()), &state)?;
-    times::record(conn, app.id(), &state, now, times::ROUTER)
+    times::record_after(conn, app.id(), &state, now, times::ROUTER, queue)
 }
 
 /// How long an agent is rung.

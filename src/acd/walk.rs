@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::ingest;
 use crate::pbx::action::{Action, Dial, Line, Report};
 use crate::roster::App;
+use crate::routing::record::{self, Look};
 use crate::store::offers::{self, Offer};
 use crate::store::routed::{self, RoutedCall};
 use crate::store::{Conn, Result};
@@ -57,6 +58,10 @@ pub struct Walk<'a> {
     pub offers: Vec<Offer>,
     /// Reasons of the places that the call has passed since the question.
     pub passed: Vec<String>,
+    /// Who was looked at in those places, and could not take it.
+    pub refused: Vec<Candidate>,
+    /// What the decision is made from.
+    pub looks: Vec<Look>,
     pub now: Timestamp,
 }
 
@@ -87,7 +92,7 @@ pub fn answer(conn: &mut Conn, app: &App, asked: &Asked, now: Timestamp) -> Resu
         None => (arrive(conn, app, asked, now)?, Vec::new()),
     };
     let position = Position { hops: 0, ..Position::read(&row.place) };
-    let mut walk = Walk { conn, app, asked, row, position, offers, passed: Vec::new(), now };
+    let mut walk = Walk { conn, app, asked, row, position, offers, passed: Vec::new(), refused: Vec::new(), looks: Vec::new(), now };
     walk.reopen();
     let decided = walk.decide()?;
     walk.finish(decided)
@@ -166,6 +171,12 @@ impl Walk<'_> {
         self.leave(Left::Hangup(USER_BUSY), "The call goes in circles.".into())
     }
 
+    /// The call goes on from a stage where nobody could take it.
+    pub fn goes_on(&mut self, look: Look, candidates: Vec<Candidate>) {
+        self.looks.push(look);
+        self.refused.extend(candidates.into_iter().take(record::MOST));
+    }
+
     /// Sends the call away for good.
     pub fn leave(&mut self, left: Left, why: String) -> Result<Decided> {
         let action = left_action(&left);
@@ -176,7 +187,9 @@ impl Walk<'_> {
 
     /// Writes down where the call is now, and the decision unless it says what the last one said.
     fn finish(mut self, decided: Decided) -> Result<Said> {
-        let Decided { action, reason, candidates, agents, again } = decided;
+        let Decided { action, reason, candidates: last, agents, again } = decided;
+        let mut candidates = std::mem::take(&mut self.refused);
+        candidates.extend(last.into_iter().take(record::MOST));
         let claimed = !agents.is_empty();
         let patience_s = match &action {
             Action::Dial(dial) => dial.timeout_s,
@@ -212,6 +225,7 @@ impl Walk<'_> {
             agents,
             reason,
             candidates,
+            inputs: record::write(&self.looks),
             took_us: 0,
             late: false,
         });

@@ -22,8 +22,8 @@ pub enum Action<'a> {
     /// Recordings of this agent's calls, or of all.
     ReadRecords(Option<&'a str>),
     DeleteRecords,
-    /// What happens now: events, agents' states, queues.
-    ReadLive,
+    /// What happens now: calls, agents' states, queues; what concerns one agent, or all of it.
+    ReadLive(Option<&'a str>),
     ReadStats,
     ManageTokens,
 }
@@ -43,7 +43,7 @@ pub fn may(principal: &Principal, action: Action<'_>, application: i64) -> bool 
                 | Action::ReadCalls(_)
                 | Action::Explain
                 | Action::ReadRecords(_)
-                | Action::ReadLive
+                | Action::ReadLive(_)
                 | Action::ReadStats
         ),
         // A role that is bound to one application may do nothing without it.
@@ -59,7 +59,7 @@ pub fn may(principal: &Principal, action: Action<'_>, application: i64) -> bool 
 fn own(action: Action<'_>) -> Option<&str> {
     match action {
         Action::ReadAgent(agent) | Action::SetStatus(agent) => Some(agent),
-        Action::ReadCalls(agent) | Action::Callback(agent) | Action::ReadRecords(agent) => agent,
+        Action::ReadCalls(agent) | Action::Callback(agent) | Action::ReadRecords(agent) | Action::ReadLive(agent) => agent,
         _ => None,
     }
 }
@@ -87,7 +87,9 @@ mod tests {
         (Action::ReadRecords(Some("ann")), [true, true, true, true]),
         (Action::ReadRecords(Some("bob")), [true, true, false, true]),
         (Action::DeleteRecords, [true, false, false, true]),
-        (Action::ReadLive, [true, true, false, false]),
+        (Action::ReadLive(None), [true, true, false, false]),
+        (Action::ReadLive(Some("ann")), [true, true, true, false]),
+        (Action::ReadLive(Some("bob")), [true, true, false, false]),
         (Action::ReadStats, [true, true, false, false]),
         (Action::ManageTokens, [true, false, false, false]),
     ];

@@ -24,6 +24,7 @@ use crate::ingest::queue::FORM;
 use crate::pbx::action::{Action, Report as Said};
 use crate::pbx::{HookKind, Raw, RoutingRequest};
 use crate::roster::App;
+use crate::routing::record;
 use crate::store::roster::Origin;
 use crate::store::{Durability, StoreError, agents, offers, routed};
 use crate::timers;
@@ -244,6 +245,10 @@ impl Day<'_> {
         }
         if let Some(decision) = answer.decision {
             self.report.decided += 1;
+            let again = record::replay(&decision.caller, &decision.inputs);
+            if again.is_some_and(|again| (&again.agents, &again.candidates) != (&decision.agents, &decision.candidates)) {
+                self.world.fault(at, format!("decision {} is another when it is made again", decision.id));
+            }
             self.hookflash.db.decide_later(decision, APP);
         }
         if let Some(how) = status.and_then(outcome) {

@@ -17,6 +17,7 @@ use crate::domain::{id, phone};
 use crate::lookup::{self, Mode};
 use crate::pbx::RoutingRequest;
 use crate::roster::{App, Snapshot};
+use crate::routing::record;
 use crate::store::calls::{self, CallRow};
 use crate::store::{Conn, Result as StoreResult, decisions};
 use crate::telemetry::mask;
@@ -141,7 +142,12 @@ fn print_call(call: &CallRow, out: &mut dyn Write) -> io::Result<()> {
 
 fn print_decision(decision: &Decision, app: Option<&App>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "decision {} at {}", decision.id, decision.at.rfc3339())?;
-    print_trace(decision, app, out)
+    print_trace(decision, app, out)?;
+    let Some(again) = record::replay(&decision.caller, &decision.inputs) else { return Ok(()) };
+    match again.agents == decision.agents && again.candidates == decision.candidates {
+        true => writeln!(out, "\n  Made again from its record, it is the same."),
+        false => writeln!(out, "\n  Made again from its record, it names {:?}: the rules have changed since.", again.agents),
+    }
 }
 
 /// Writes a decision in sentences, and who was looked at as a table. `app` gives agents their names.
@@ -208,6 +214,7 @@ mod tests {
             agents: vec!["bob".into()],
             reason: "bob is the deputy, and is free.".into(),
             candidates: vec![candidate("ann", "owner", false, "is on a call"), candidate("bob", "deputy", true, "is free")],
+            inputs: String::new(),
             took_us: 1_234,
             late: false,
         }

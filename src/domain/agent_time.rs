@@ -3,6 +3,8 @@
 //! A mark tells of a state and, where a deadline ends it without any event (wrap-up, a claim), of what comes then. So the times in state have
 //! no gap and no overlap, whatever was lost: they add up to the time that passed.
 
+use std::collections::BTreeMap;
+
 use super::agent::State;
 use super::time::Timestamp;
 
@@ -11,7 +13,7 @@ use super::time::Timestamp;
 pub struct Mark {
     pub at: Timestamp,
     pub state: State,
-    /// Of a status that somebody chose: lunch.
+    /// Of a status that somebody chose: lunch. Of wrap-up the queue whose call it follows.
     pub reason: Option<String>,
     /// Who did it: the router, the phone, or the name of a token.
     pub by: String,
@@ -53,6 +55,27 @@ pub fn spans(marks: &[Mark], from: Timestamp, to: Timestamp) -> Vec<Span> {
     spans
 }
 
+/// Microseconds in each state and for each reason.
+pub type Sums = BTreeMap<(State, Option<String>), i64>;
+
+/// Times in state, added up within each of the parts, which follow each other without gap as [`super::interval::parts`] makes them.
+pub fn sums(spans: &[Span], parts: &[(Timestamp, Timestamp)]) -> Vec<Sums> {
+    let mut sums = vec![Sums::new(); parts.len()];
+    let mut part = 0;
+    for span in spans {
+        while parts.get(part).is_some_and(|(_, end)| *end <= span.since) {
+            part += 1;
+        }
+        for (n, (from, to)) in parts.iter().enumerate().skip(part).take_while(|(_, (from, _))| *from < span.until) {
+            let us = span.until.min(*to).since(span.since.max(*from));
+            if us > 0 {
+                *sums[n].entry((span.state, span.reason.clone())).or_default() += us;
+            }
+        }
+    }
+    sums
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +107,21 @@ mod tests {
         );
         let last = spans(&marks, Timestamp(30), Timestamp(35));
         assert_eq!((last[0].by.as_str(), &last[0].reason), ("time", &None), "nobody's choice");
+    }
+
+    #[test]
+    fn sums_are_cut_by_the_parts() {
+        let marks = [
+            mark(0, State::OnCall, None),
+            mark(25, State::WrapUp, Some((45, State::Available))),
+            mark(30, State::WrapUp, Some((45, State::NotAvailable))),
+        ];
+        let at = |us: &[i64]| us.windows(2).map(|w| (Timestamp(w[0]), Timestamp(w[1]))).collect::<Vec<_>>();
+        let sums = sums(&spans(&marks, Timestamp(10), Timestamp(60)), &at(&[10, 20, 40, 60]));
+        let lunch = || Some("lunch".to_owned());
+        assert_eq!(sums[0], Sums::from([((State::OnCall, lunch()), 10)]));
+        assert_eq!(sums[1], Sums::from([((State::OnCall, lunch()), 5), ((State::WrapUp, lunch()), 15)]));
+        assert_eq!(sums[2], Sums::from([((State::WrapUp, lunch()), 5), ((State::NotAvailable, None), 15)]));
     }
 
     proptest! {

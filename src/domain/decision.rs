@@ -45,6 +45,8 @@ pub struct Decision {
     /// One sentence.
     pub reason: String,
     pub candidates: Vec<Candidate>,
+    /// What it was made from, as `routing::record` writes it; empty: no agents were looked at.
+    pub inputs: String,
     pub took_us: i64,
     /// The answer came after the deadline, and the PBX was given the safe reply.
     pub late: bool,
@@ -67,6 +69,7 @@ impl Decision {
             agents: Vec::new(),
             reason: String::new(),
             candidates: Vec::new(),
+            inputs: String::new(),
             took_us: 0,
             late: false,
         }

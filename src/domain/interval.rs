@@ -1,7 +1,7 @@
 //! Periods cut into intervals of a time zone: the hours, days, weeks and months that people there speak of.
 
 use jiff::ToSpan;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
 
 use super::time::Timestamp;
@@ -10,6 +10,7 @@ use crate::text_enum;
 text_enum! {
     /// Begins on the clock of the application's time zone: a day at its midnight, a week on Monday.
     pub enum Interval {
+        Quarter = "quarter_hour",
         Hour = "hour",
         Day = "day",
         Week = "week",
@@ -17,13 +18,37 @@ text_enum! {
     }
 }
 
-/// An instant as written in a query or an option: RFC 3339, or a date or a date with a time on the clock of `zone`.
-pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Some(Timestamp(at.as_microsecond()));
+/// An instant as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// With its offset: it is the same everywhere.
+    Instant(Timestamp),
+    /// What a clock shows.
+    Clock(DateTime),
+}
+
+impl Written {
+    /// Reads RFC 3339, or a date, or a date with a time.
+    pub fn parse(text: &str) -> Option<Written> {
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Some(Written::Instant(Timestamp(at.as_microsecond())));
+        }
+        text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(Into::into)).ok().map(Written::Clock)
     }
-    let civil = text.parse::<jiff::civil::DateTime>().or_else(|_| text.parse::<Date>().map(Into::into)).ok()?;
-    Some(Timestamp(civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond()))
+
+    /// When that is for those whose clock is in `zone`; a date is its midnight. `None`: before 1970 or beyond what is stored.
+    pub fn on(self, zone: &TimeZone) -> Option<Timestamp> {
+        let at = match self {
+            Written::Instant(at) => at,
+            Written::Clock(civil) => Timestamp(civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond()),
+        };
+        (0..=Timestamp::MAX.0).contains(&at.0).then_some(at)
+    }
+}
+
+/// An instant as written in an option, on the clock of `zone`.
+pub fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    Written::parse(text)?.on(zone)
 }
 
 /// `from..to` in parts that meet and fill it: whole intervals, the first and the last cut by the period. `None`: more than `most`.
@@ -45,12 +70,14 @@ pub fn parts(from: Timestamp, to: Timestamp, interval: Interval, zone: &TimeZone
 fn next(at: Timestamp, interval: Interval, zone: &TimeZone) -> Option<Timestamp> {
     let date = jiff::Timestamp::from_microsecond(at.micros()).ok()?.to_zoned(zone.clone()).date();
     let day = || date.tomorrow().ok();
+    // An hour is an hour, also when the clock is put back; it ends with its day at the latest.
+    let of_day = |seconds: i64| {
+        let (start, end) = (midnight(date, zone)?, midnight(day()?, zone)?);
+        Some(start.plus_s((at.since(start) / (seconds * 1_000_000) + 1) * seconds).min(end))
+    };
     match interval {
-        // An hour is an hour, also when the clock is put back; it ends with its day at the latest.
-        Interval::Hour => {
-            let (start, end) = (midnight(date, zone)?, midnight(day()?, zone)?);
-            Some(start.plus_s((at.since(start) / 3_600_000_000 + 1) * 3_600).min(end))
-        }
+        Interval::Quarter => of_day(900),
+        Interval::Hour => of_day(3_600),
         Interval::Day => midnight(day()?, zone),
         Interval::Week => midnight(date.nth_weekday(1, Weekday::Monday).ok()?, zone),
         Interval::Month => midnight(date.first_of_month().checked_add(1.month()).ok()?, zone),
@@ -83,6 +110,7 @@ mod tests {
         assert_eq!(cut("2026-10-24", "2026-10-27", Interval::Day, "Europe/Berlin"), [24, 25, 24]);
         assert_eq!(cut("2026-10-25", "2026-10-26", Interval::Hour, "Europe/Berlin").len(), 25);
         assert_eq!(cut("2026-03-29", "2026-03-30", Interval::Hour, "Europe/Berlin").len(), 23);
+        assert_eq!(cut("2026-10-25", "2026-10-26", Interval::Quarter, "Europe/Berlin").len(), 100);
         // Midnight itself may not exist.
         assert_eq!(cut("2018-11-03", "2018-11-05T00:00", Interval::Day, "America/Sao_Paulo"), [24, 23]);
     }
@@ -114,7 +142,7 @@ mod tests {
                 let at = jiff::Timestamp::from_microsecond(boundary.micros()).unwrap();
                 let (now, before) = (at.to_zoned(zone.clone()), (at - 1.second()).to_zoned(zone.clone()));
                 let begins = match interval {
-                    Interval::Hour => true,
+                    Interval::Quarter | Interval::Hour => true,
                     Interval::Day => now.date() != before.date(),
                     Interval::Week => now.date() != before.date() && now.weekday() == Weekday::Monday,
                     Interval::Month => now.date().first_of_month() != before.date().first_of_month(),

@@ -1,6 +1,7 @@
 //! Plain types and rules: no IO, no vendor, no web framework, no SQL.
 
 pub mod agent;
+pub mod agent_stats;
 pub mod agent_time;
 pub mod call;
 pub mod call_log;
@@ -14,6 +15,7 @@ pub mod hours;
 pub mod id;
 pub mod interval;
 pub mod ivr;
+pub mod outage;
 pub mod past;
 pub mod phone;
 pub mod queue;

@@ -104,6 +104,10 @@ pub(super) fn named(path: &str, said: &str) -> FieldError {
         let reason = if known.is_empty() { "is not known".into() } else { format!("is not known; there are {}", known.join(", ")) };
         return FieldError::new(field, reason);
     }
+    if let Some(unknown) = quoted("unknown variant `") {
+        let known: Vec<&str> = said.split('`').skip(3).step_by(2).collect();
+        return FieldError::new(path, format!("{unknown:?} is not known; there are {}", known.join(", ")));
+    }
     if let Some(double) = quoted("duplicate field `") {
         return FieldError::new(double, "is given twice");
     }
@@ -148,6 +152,21 @@ mod tests {
         assert_eq!(wrong(json!({"name": "x", "inner": {"count": 1, "more": 2}})).0, "inner.more");
         assert_eq!(wrong(json!({"name": "x", "list": [{"count": 1}, {"count": 256}]})).0, "list[1].count");
         assert_eq!(wrong(json!({"name": 7})), ("name".into(), "invalid type: integer `7`, expected a string".into()));
+    }
+
+    #[test]
+    fn names_the_words_that_there_are() {
+        #[derive(Debug, Deserialize)]
+        struct Chosen {
+            #[allow(dead_code)]
+            manual_status: crate::domain::agent::ManualStatus,
+        }
+        let wrong = |word: &str| match decode::<Chosen>(json!({"manual_status": word})) {
+            Err(Failure::Invalid(errors)) => (errors[0].field.clone(), errors[0].reason.clone()),
+            other => panic!("{other:?}"),
+        };
+        let reason = "\"available\" is not known; there are AVAILABLE, NOT_AVAILABLE, OFFLINE";
+        assert_eq!(wrong("available"), ("manual_status".into(), reason.into()));
     }
 
     #[test]

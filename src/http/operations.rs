@@ -41,5 +41,10 @@ pub async fn readyz(server: Data<Hookflash>) -> HttpResponse {
 pub async fn metrics(server: Data<Hookflash>) -> HttpResponse {
     ::metrics::gauge!(metric::WRITE_QUEUE).set(server.db.waiting_writes() as f64);
     ::metrics::gauge!(metric::AMI_CONNECTIONS).set(server.link.connections() as f64);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(render_metrics())
+    // Without the database the rest is told all the same: that is when somebody looks.
+    let figures = server.figures.text(&server.db, &server.roster, server.clock.now()).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "queues, offers and agents are missing in the metrics");
+        String::new()
+    });
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(render_metrics() + &figures)
 }

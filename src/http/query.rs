@@ -9,12 +9,14 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::tz::TimeZone;
 use serde::de::{DeserializeOwned, Error as _, value::MapDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::{ZERO_BYTE, named};
 use super::error::Failure;
+use crate::domain::interval::Written;
 use crate::domain::phone;
 use crate::domain::time::Timestamp;
 
@@ -224,19 +226,107 @@ impl<'de> Deserialize<'de> for Phone {
     }
 }
 
-/// An instant in a query: RFC 3339, or a date for its midnight in UTC.
+/// An instant in a query: RFC 3339, or what the application's clock shows: a date for its midnight, or a date with a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instant(pub Timestamp);
+pub struct Instant(Written);
 
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         // A `+` of the offset that was not escaped arrives as a space.
-        Timestamp::parse_rfc3339(&text.replace(' ', "+"))
-            .map(Instant)
-            .ok_or_else(|| D::Error::custom(format!("{text:?} is no time of the form 2026-01-31T09:00:00Z")))
+        let written = Written::parse(&text.replace(' ', "+"));
+        written.map(Instant).ok_or_else(|| D::Error::custom(format!("{text:?} is no time; write 2026-11-01 or 2026-11-01T00:00:00Z")))
     }
 }
+
+/// From when until when, the end not included: the same two parameters wherever a time is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Period {
+    /// From this instant: RFC 3339, or a date (or a date with a time) on the clock of the application's time zone.
+    #[param(value_type = Option<String>, example = "2026-11-01")]
+    from: Option<Instant>,
+    /// Before this instant; written as `from`.
+    #[param(value_type = Option<String>, example = "2026-12-01")]
+    to: Option<Instant>,
+}
+
+/// The names of the parameters of a [`Period`].
+const PERIOD: [&str; 2] = ["from", "to"];
+
+impl Period {
+    /// Takes the period's parameters out of all of them.
+    pub fn split(pairs: Vec<(String, String)>) -> Result<(Period, Vec<(String, String)>), Failure> {
+        let (own, others) = pairs.into_iter().partition(|(name, _)| PERIOD.contains(&name.as_str()));
+        Ok((read(own)?, others))
+    }
+
+    /// Its two ends, as far as they are given, on the clock of `zone`.
+    pub fn ends(self, zone: &str) -> Result<(Option<Timestamp>, Option<Timestamp>), Failure> {
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        let on = |name: &str, instant: Option<Instant>| {
+            let at = instant.map(|i| i.0.on(&zone).ok_or_else(|| Failure::parameter(name, "is beyond the times that can be stored")));
+            at.transpose()
+        };
+        let (from, to) = (on("from", self.from)?, on("to", self.to)?);
+        match (from, to) {
+            (Some(from), Some(to)) if from >= to => Err(Failure::parameter("to", "must be later than from")),
+            ends => Ok(ends),
+        }
+    }
+
+    /// A period that must be given.
+    pub fn needed(self, zone: &str) -> Result<(Timestamp, Timestamp), Failure> {
+        let needed = |name: &str, end: Option<Timestamp>| end.ok_or_else(|| Failure::parameter(name, "is needed"));
+        let (from, to) = self.ends(zone)?;
+        Ok((needed("from", from)?, needed("to", to)?))
+    }
+
+    /// Up to now at the most, and the last day of it where no begin is given.
+    pub fn past(self, zone: &str, now: Timestamp) -> Result<(Timestamp, Timestamp), Failure> {
+        let (from, to) = self.ends(zone)?;
+        let to = to.map_or(now, |to| to.min(now));
+        Ok((from.unwrap_or(to.plus_s(-86_400)), to))
+    }
+}
+
+/// A query string with a [`Period`], and its other parameters as a `T`.
+pub struct Within<T> {
+    pub period: Period,
+    pub also: T,
+}
+
+impl<T: DeserializeOwned> FromRequest for Within<T> {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let within = |pairs| {
+            let (period, others) = Period::split(pairs)?;
+            Ok(Within { period, also: read(others).map_err(with_period)? })
+        };
+        ready(pairs(request).and_then(within))
+    }
+}
+
+/// An unknown parameter is told of those of the period too.
+pub fn with_period(failure: Failure) -> Failure {
+    let Failure::Malformed(what, mut errors) = failure else { return failure };
+    let names = PERIOD.join(", ");
+    for error in &mut errors {
+        if error.reason == "is not known" {
+            error.reason = format!("is not known; there are {names}");
+        } else if let Some(others) = error.reason.strip_prefix("is not known; there are ") {
+            error.reason = format!("is not known; there are {names}, {others}");
+        }
+    }
+    Failure::Malformed(what, errors)
+}
+
+/// No parameters but those of the period.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 #[cfg(test)]
 mod tests {
@@ -269,7 +359,7 @@ mod tests {
         }
         let at = Timestamp(1_767_000_000_000_000);
         for from in ["from=2025-12-29T09:20:00Z", "from=2025-12-29T12:20:00+03:00", "from=2025-12-29T12:20:00%2B03:00"] {
-            assert_eq!(ask(from).expect(from).from, Some(Instant(at)));
+            assert_eq!(ask(from).expect(from).from, Some(Instant(Written::Instant(at))));
         }
         assert_eq!(ask("").expect("no query").limit.rows(), 51);
         assert_eq!(ask("limit=500").expect("the most").limit.rows(), 501);
@@ -284,6 +374,27 @@ mod tests {
         assert_eq!(wrong("limit=501"), "limit");
         assert_eq!(wrong("limit=ten"), "limit");
         assert_eq!(wrong("limit=1&limit=2"), "limit");
+    }
+
+    fn period(query: &str) -> Result<Period, Failure> {
+        Ok(Period::split(serde_urlencoded::from_str(query).expect("pairs"))?.0)
+    }
+
+    #[test]
+    fn a_date_is_a_midnight_of_the_applications_clock() {
+        let day = period("from=2025-12-29&to=2025-12-30T00:00").expect("a day");
+        let at = |text| Timestamp::parse_rfc3339(text).expect("a time");
+        assert_eq!(day.needed("Europe/Moscow").expect("a day"), (at("2025-12-28T21:00:00Z"), at("2025-12-29T21:00:00Z")));
+        let now = at("2025-12-29T10:00:00Z");
+        assert_eq!(day.past("UTC", now).expect("a day"), (at("2025-12-29T00:00:00Z"), now));
+        assert_eq!(Period::default().past("UTC", now).expect("the last day"), (at("2025-12-28T10:00:00Z"), now));
+        let wrong = |period: Period| match period.needed("UTC") {
+            Err(Failure::Malformed(_, errors)) => errors[0].field.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wrong(period("from=2025-01-02&to=2025-01-02").expect("read")), "to");
+        assert_eq!(wrong(period("to=2025-01-02").expect("read")), "from");
+        assert_eq!(wrong(period("from=1900-01-01&to=2025-01-02").expect("read")), "from");
     }
 
     #[test]

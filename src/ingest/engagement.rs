@@ -53,11 +53,11 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
                 Some(extension) if work.recount => Some(live::count(conn, app.id(), extension)?),
                 _ => None,
             };
-            let wrap_s = if work.talked_until.is_some() { wrap_up_s(conn, app, change.call)? } else { 0 };
-            settle(&mut state, app, change.call, &work, counts, wrap_s, now);
+            let wrap_up = if work.talked_until.is_some() { wrap_up(conn, app, change.call)? } else { WrapUp::default() };
+            settle(&mut state, app, change.call, &work, counts, wrap_up.seconds, now);
             agents::save(conn, app.id(), extension, &state)?;
             if state.outlook(now) != before {
-                times::record(conn, app.id(), &state, now, times::PHONE)?;
+                times::record_after(conn, app.id(), &state, now, times::PHONE, wrap_up.queue)?;
             }
         }
     }
@@ -93,11 +93,20 @@ fn settle(state: &mut AgentState, app: &App, call: &str, work: &Work, counts: Op
     settle_next(state, now);
 }
 
-/// Seconds of wrap-up after a call: those of the queue that it came from, else the application's.
-pub fn wrap_up_s(conn: &mut Conn, app: &App, call: &str) -> Result<i64> {
+/// The wrap-up after a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WrapUp<'a> {
+    pub seconds: i64,
+    /// The queue that the call came from.
+    pub queue: Option<&'a str>,
+}
+
+/// Wrap-up after a call: that of the queue that it came from, else the application's.
+pub fn wrap_up<'a>(conn: &mut Conn, app: &'a App, call: &str) -> Result<WrapUp<'a>> {
     let from = if app.pbx.asks_again() { routed::get(conn, app.id(), call)? } else { None };
     let queue = from.and_then(|row| row.queue).and_then(|id| app.spec.queue.iter().find(|q| q.id == id));
-    Ok(queue.map_or(app.spec.routing.wrap_up_s, |q| q.wrap_up_s()))
+    let seconds = queue.map_or(app.spec.routing.wrap_up_s, |q| q.wrap_up_s());
+    Ok(WrapUp { seconds, queue: queue.map(|q| q.id.as_str()) })
 }
 
 /// The claim of a call that is over goes, and what the agent let fail leaves him alone for a while. One who lets too many ring out in a row

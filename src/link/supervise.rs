@@ -113,8 +113,8 @@ async fn keep(link: Link, app: watch::Receiver<Arc<App>>, mut stop: watch::Recei
     let app = app.borrow().clone();
     unset(&link, &app);
     down(&link, &app, &holder, "the server that had the connection was stopped").await;
-    let id = app.id();
-    let released = link.db.write(Durability::Process, move |conn| ami_links::release(conn, id, &holder));
+    let (id, clock) = (app.id(), link.clock.clone());
+    let released = link.db.write(Durability::Process, move |conn| ami_links::release(conn, id, &holder, clock.now()));
     said(&app, "the lease of AMI ends by its time", released.await);
 }
 

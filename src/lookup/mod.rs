@@ -4,9 +4,10 @@
 //! agents' states as their rows say, then the claim by one compare-and-set. When that loses a race, the states are read again and the next
 //! agent is tried. The decision with all its reasons is recorded behind the answer.
 
+pub mod people;
 mod reason;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,9 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::pbx::RoutingRequest;
 use crate::pbx::action::Action;
 use crate::roster::App;
-use crate::routing::{self, Call, Known, Step};
+use crate::routing::choose::{People, Seeker, Stage, choose};
+use crate::routing::record::{self, Look};
+use crate::routing::{self, Known};
 use crate::store::offers::{self, Offer};
 use crate::store::{Conn, Db, Durability, Result, agents, calls};
 
@@ -57,6 +60,8 @@ struct Picture {
     has_contact: bool,
     candidates: Vec<Candidate>,
     eligible: Vec<String>,
+    /// What was looked at on the way, for the record.
+    looks: Vec<Look>,
 }
 
 pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingRequest, mode: Mode) -> Result<Answer> {
@@ -70,18 +75,20 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
     };
     let claim_name = decision.call.clone().unwrap_or_else(|| decision.id.clone());
     for _ in 0..ROUNDS {
-        let picture = picture(db, clock, app, decision.call.as_deref(), number).await?;
+        let mut picture = picture(db, clock, app, decision.call.as_deref(), &decision.id, number).await?;
         if let Some(offer) = picture.standing {
             let claim = Some((offer.agent, offer.call_id));
             return Ok(Answer { extension: Some(offer.extension), action: None, decision_id: offer.id, decision: None, claim });
         }
-        decision.candidates = picture.candidates;
         let claims = app.spec.routing.only_available;
         let chosen = match (mode, picture.eligible.first()) {
             (_, None) => None,
             (Mode::Live { claim_s }, Some(_)) if claims => {
-                match claim(db, clock, app, &claim_name, &decision.id, picture.eligible, claim_s).await? {
-                    Claimed::New(agent) => Some(agent),
+                match claim(db, clock, app, &claim_name, &decision.id, picture.eligible.clone(), claim_s).await? {
+                    Claimed::New(agent) => {
+                        picture.lose_before(&agent);
+                        Some(agent)
+                    }
                     Claimed::Standing(offer) => {
                         let claim = Some((offer.agent, offer.call_id));
                         return Ok(Answer { extension: Some(offer.extension), action: None, decision_id: offer.id, decision: None, claim });
@@ -91,6 +98,8 @@ pub async fn decide(db: &Db, clock: &Clock, app: &Arc<App>, request: &RoutingReq
             }
             (_, Some(agent)) => Some(agent.clone()),
         };
+        decision.candidates = picture.candidates;
+        decision.inputs = record::write(&picture.looks);
         decision.reason = reason::sentence(app, &picture.known, picture.has_contact, chosen.as_deref(), &decision.candidates);
         let extension = chosen.as_deref().and_then(|a| app.agent(a)).and_then(|a| a.extension.clone());
         let claimed = matches!(mode, Mode::Live { .. }) && claims;
@@ -108,8 +117,22 @@ fn finish(mut decision: Decision, extension: Option<String>, claim: Option<(Stri
     Answer { extension, action: None, decision_id: decision.id.clone(), decision: Some(decision), claim }
 }
 
-async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, number: &str) -> Result<Picture> {
+impl Picture {
+    /// Those before him in the order were taken by other calls, between the look and the claim.
+    fn lose_before(&mut self, agent: &str) {
+        let Some(look) = self.looks.last_mut() else { return };
+        for lost in self.eligible.iter().take_while(|a| *a != agent) {
+            look.taken(lost);
+            for candidate in self.candidates.iter_mut().filter(|c| c.agent == *lost) {
+                record::taken(candidate);
+            }
+        }
+    }
+}
+
+async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, decision: &str, number: &str) -> Result<Picture> {
     let (app, clock, call, number) = (app.clone(), clock.clone(), call.map(str::to_owned), number.to_owned());
+    let lot = call.clone().unwrap_or_else(|| decision.to_owned());
     db.read_here(move |conn| {
         let now = clock.now();
         let offers = match &call {
@@ -117,11 +140,29 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
             _ => Vec::new(),
         };
         let standing = offers.iter().find(|o| is_standing(o, now)).cloned();
-        let mut picture = Picture { standing, known: Known::default(), has_contact: false, candidates: Vec::new(), eligible: Vec::new() };
+        let mut picture = Picture {
+            standing,
+            known: Known::default(),
+            has_contact: false,
+            candidates: Vec::new(),
+            eligible: Vec::new(),
+            looks: Vec::new(),
+        };
         if picture.standing.is_some() {
             return Ok(picture);
         }
-        let tried: BTreeSet<String> = offers.iter().filter(|o| o.state().counts_as_tried()).map(|o| o.agent.clone()).collect();
+        let tries: BTreeMap<String, u32> = offers.iter().filter(|o| o.state().counts_as_tried()).map(|o| (o.agent.clone(), 1)).collect();
+        // Lots are drawn anew after each offer that failed.
+        let seed = format!("{lot}.{}", offers.len());
+        let seeker = Seeker {
+            caller: &number,
+            tries: &tries,
+            waited_us: 0,
+            seed: &seed,
+            only_reachable: app.spec.routing.only_reachable,
+            extensions_only: true,
+            now,
+        };
         if let Some(found) = crm::responsible(conn, &app, &number)? {
             picture.has_contact = true;
             picture.known = Known { owner: found.owner, deputy: found.deputy, last_agent: None };
@@ -132,14 +173,9 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, num
                 let since = now.plus_s(-app.spec.routing.last_agent_days * 86_400);
                 picture.known.last_agent = calls::last_agent(conn, app.id(), &number, since)?;
             }
-            let Some(step) = routing::step(&app.spec, decl, &picture.known) else { continue };
-            look_at(
-                conn,
-                &app,
-                step,
-                &Call { caller: &number, tried: &tried, only_reachable: app.spec.routing.only_reachable, now },
-                &mut picture,
-            )?;
+            let Some(stage) = routing::stage(&app.spec, decl, &picture.known, now) else { continue };
+            let regardless = !app.spec.routing.only_available && !decl.to().contains(':');
+            look_at(conn, &app, Stage { again: false, regardless, ..stage }, &seeker, &mut picture)?;
             if !picture.eligible.is_empty() {
                 break;
             }
@@ -154,22 +190,21 @@ fn is_standing(offer: &Offer, now: Timestamp) -> bool {
     offer.ended_at.is_none() && (offer.state() == OfferState::Accepted || offer.until > now.0)
 }
 
-fn look_at(conn: &mut Conn, app: &App, mut step: Step, call: &Call<'_>, picture: &mut Picture) -> Result<()> {
+fn look_at(conn: &mut Conn, app: &App, mut stage: Stage, seeker: &Seeker<'_>, picture: &mut Picture) -> Result<()> {
     // Whoever was refused at an earlier step is refused here for the same reason: once is enough.
-    step.agents.retain(|a| !picture.candidates.iter().any(|c| c.agent == *a));
-    if step.personal && !app.spec.routing.only_available {
-        // The responsible manager is named whatever his state; it is not even read.
-        for agent in step.agents.iter().filter(|a| app.agent(a).is_some_and(|a| a.extension.is_some())) {
-            let reason = "is named whatever his state".to_owned();
-            picture.candidates.push(Candidate { agent: agent.clone(), step: step.name.clone(), eligible: true, reason });
-            picture.eligible.push(agent.clone());
-        }
-        return Ok(());
+    for level in &mut stage.levels {
+        level.agents.retain(|a| !picture.candidates.iter().any(|c| c.agent == *a));
     }
-    let states = agents::get_many(conn, app.id(), &step.agents)?;
-    let seen = routing::evaluate(&|id| app.agent(id).cloned(), &step, &states, call);
-    picture.candidates.extend(seen.candidates);
-    picture.eligible.extend(seen.eligible);
+    let mut states = HashMap::new();
+    if !stage.regardless {
+        people::load(conn, app, &stage, &mut states)?;
+    }
+    let tallies = people::tallies_of(conn, app, &stage, seeker.now)?;
+    let seen = People { agent: &|id| app.agent(id), states: &states, tallies: &tallies };
+    let choice = choose(&stage, &seen, seeker);
+    picture.looks.push(Look::new(&stage, &seen, seeker, &choice, &BTreeSet::new()));
+    picture.candidates.extend(choice.candidates.into_iter().take(record::MOST));
+    picture.eligible = choice.eligible;
     Ok(())
 }
 

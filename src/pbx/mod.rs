@@ -105,6 +105,11 @@ pub enum Pbx {
     Asterisk(Box<asterisk::Settings>),
 }
 
+/// The fields of a form. Bytes that are no UTF-8 spoil the one value that holds them, and only where they stand.
+fn form(bytes: &[u8]) -> Result<Vec<(String, String)>, Unreadable> {
+    serde_urlencoded::from_bytes(bytes.trim_ascii()).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))
+}
+
 impl Pbx {
     /// Reads the PBX's own table of a declaration.
     ///

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Call, refusal_on};
+use serde::{Deserialize, Serialize};
+
+use super::{entrance, refusal};
 use crate::domain::agent::{AgentState, ManualStatus};
 use crate::domain::decision::Candidate;
 use crate::domain::id;
@@ -15,47 +17,106 @@ use crate::domain::spec::{Agent, Application};
 use crate::domain::time::Timestamp;
 
 /// Where a call looks for an agent: a queue, or one step of the responsible chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     /// As candidates are told of it: `queue:main`, `owner`.
     pub name: String,
     /// Whom to ask first, and whom after a wait.
     pub levels: Vec<Level>,
+    #[serde(default = "widen", skip_serializing_if = "is_widen")]
     pub mode: BackupMode,
     pub strategy: Strategy,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
     /// How many ring together at the most, where the strategy rings several.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub ring_at_once: usize,
+    /// Outside business hours: nobody is offered.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub closed: bool,
+    /// When everybody was tried the round begins anew. A chain goes on instead.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub again: bool,
+    /// Its agents are named whatever their state, which is not even read.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub regardless: bool,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Level {
     pub agents: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub after_s: i64,
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
+fn is_no(b: &bool) -> bool {
+    !b
+}
+
+pub(super) fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+
+fn widen() -> BackupMode {
+    BackupMode::Widen
+}
+
+fn is_widen(mode: &BackupMode) -> bool {
+    *mode == BackupMode::Widen
+}
+
 impl Stage {
-    /// A queue's groups as levels. Who is in two is in the earlier one.
-    pub fn queue(app: &Application, queue: &Queue) -> Stage {
+    /// A queue's groups as levels, closed or not as it is at `now`. Who is in two is in the earlier one.
+    pub fn queue(app: &Application, queue: &Queue, now: Timestamp) -> Stage {
         let primary = super::members(app, &queue.primary_groups);
         let mut backup = super::members(app, &queue.backup_groups);
         backup.retain(|agent| !primary.contains(agent));
-        let levels = vec![Level { agents: primary, after_s: 0 }, Level { agents: backup, after_s: queue.route_to_backup_groups_after }];
+        let mut levels = vec![Level { agents: primary, after_s: 0 }];
+        if !backup.is_empty() {
+            levels.push(Level { agents: backup, after_s: queue.route_to_backup_groups_after });
+        }
         Stage {
-            name: format!("queue:{}", queue.id),
             levels,
             mode: queue.backup_mode,
             strategy: queue.strategy,
             skills: queue.skills.clone(),
             ring_at_once: queue.ring_at_once.max(1) as usize,
+            closed: !entrance::is_open(app, queue, now),
+            again: true,
+            ..Stage::of(format!("queue:{}", queue.id), Vec::new())
         }
     }
 
-    /// A step of the chain: persons in the order named, a group's by who is idle longest.
-    pub fn step(step: super::Step) -> Stage {
-        let strategy = if step.personal { Strategy::TopDown } else { Strategy::LongestIdle };
-        let levels = vec![Level { agents: step.agents, after_s: 0 }];
-        Stage { name: step.name, levels, mode: BackupMode::Widen, strategy, skills: Vec::new(), ring_at_once: 1 }
+    /// Persons who are named, in this order.
+    pub fn persons(name: &str, agents: Vec<String>) -> Stage {
+        Stage { strategy: Strategy::TopDown, ..Stage::of(name.to_owned(), agents) }
+    }
+
+    /// Anybody of a group: who is idle longest.
+    pub fn group(name: &str, agents: Vec<String>) -> Stage {
+        Stage::of(name.to_owned(), agents)
+    }
+
+    fn of(name: String, agents: Vec<String>) -> Stage {
+        Stage {
+            name,
+            levels: vec![Level { agents, after_s: 0 }],
+            mode: BackupMode::Widen,
+            strategy: Strategy::LongestIdle,
+            skills: Vec::new(),
+            ring_at_once: 1,
+            closed: false,
+            again: false,
+            regardless: false,
+        }
     }
 
     pub fn agents(&self) -> impl Iterator<Item = &String> {
@@ -93,6 +154,8 @@ pub struct Seeker<'a> {
     pub seed: &'a str,
     /// Whom the PBX says to be logged out is not asked.
     pub only_reachable: bool,
+    /// The PBX can be told an extension only, no outside number.
+    pub extensions_only: bool,
     pub now: Timestamp,
 }
 
@@ -108,8 +171,9 @@ pub struct Choice {
 /// Looks at everybody of a stage.
 pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice {
     let open = open_levels(stage, people, seeker.waited_us);
-    let nobody = Default::default();
-    let call = Call { caller: seeker.caller, tried: &nobody, only_reachable: seeker.only_reachable, now: seeker.now };
+    if stage.regardless {
+        return regardless(stage, people);
+    }
     let (mut free, mut refused) = (Vec::new(), Vec::new());
     let mut staffed = false;
     for (level, place, id) in
@@ -117,16 +181,17 @@ pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice
     {
         let known = (people.agent)(id).zip(people.states.get(id));
         staffed |= known.is_some_and(|(_, state)| on_duty(state));
+        let tries = seeker.tries.get(id).copied().unwrap_or(0);
         let reason = match known {
             None => Some("is not an agent of this application any more".to_owned()),
-            Some((agent, state)) => refusal_on(agent, state, &call, agent.line().is_some())
+            Some(_) if stage.closed => Some("works for a queue that is closed at this hour".to_owned()),
+            Some((agent, state)) => refusal(agent, state, seeker, tries > 0 && !stage.again)
                 .map(|r| r.sentence())
                 .or_else(|| lacks(agent, &stage.skills).map(|skill| format!("lacks the skill {skill}")))
                 .or_else(|| (!open[level]).then(|| closed_level(level, &open).to_owned())),
         };
         match (reason, known) {
             (None, Some((agent, state))) => {
-                let tries = seeker.tries.get(id).copied().unwrap_or(0);
                 let key = key(stage, agent, people, place, seeker.seed, state);
                 free.push(((tries, level, key, state.last_offered_at, id.clone()), tries));
             }
@@ -147,6 +212,14 @@ pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice
     }
     choice.candidates.extend(refused);
     choice
+}
+
+/// The application wants the responsible person named, free or not.
+fn regardless(stage: &Stage, people: &People<'_>) -> Choice {
+    let named = |id: &&String| (people.agent)(id).is_some_and(|a| a.extension.is_some());
+    let eligible: Vec<String> = stage.agents().filter(named).cloned().collect();
+    let candidates = eligible.iter().map(|id| candidate(stage, id, true, "is named whatever his state".into())).collect();
+    Choice { candidates, eligible, staffed: true }
 }
 
 fn candidate(stage: &Stage, agent: &str, eligible: bool, reason: String) -> Candidate {

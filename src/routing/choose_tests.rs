@@ -16,7 +16,7 @@ fn agent(id: &str, skills: &[&str], weight: i32) -> Agent {
 
 fn stage(strategy: Strategy, levels: &[(&[&str], i64)]) -> Stage {
     let levels = levels.iter().map(|(ids, after_s)| Level { agents: ids.iter().map(|i| (*i).to_owned()).collect(), after_s: *after_s });
-    Stage { name: "queue:q".into(), levels: levels.collect(), mode: BackupMode::Widen, strategy, skills: Vec::new(), ring_at_once: 10 }
+    Stage { levels: levels.collect(), strategy, ring_at_once: 10, again: true, ..Stage::group("queue:q", Vec::new()) }
 }
 
 /// Free since so many seconds before now.
@@ -44,7 +44,15 @@ impl World {
         choose(
             stage,
             &people,
-            &Seeker { caller: "+79990001101", tries: &self.tries, waited_us: waited_s * 1_000_000, seed, only_reachable: false, now: NOW },
+            &Seeker {
+                caller: "+79990001101",
+                tries: &self.tries,
+                waited_us: waited_s * 1_000_000,
+                seed,
+                only_reachable: false,
+                extensions_only: false,
+                now: NOW,
+            },
         )
     }
 
@@ -69,6 +77,25 @@ fn each_strategy_has_its_order() {
     assert_eq!(world.order(Strategy::FewestCalls), ["b", "c", "a"]);
     assert_eq!(world.order(Strategy::LeastTalkTime), ["c", "a", "b"]);
     assert_eq!(world.order(Strategy::Random), world.order(Strategy::Random));
+}
+
+#[test]
+fn every_strategy_s_order_is_total() {
+    let offered = |id: &str, ago: i64| AgentState { last_offered_at: NOW.plus_s(-ago), ..free(id, 10) };
+    let world = World::new(vec![offered("a", 30), offered("b", 40), offered("c", 40), offered("d", 20)]);
+    for way in Strategy::ALL {
+        let order = |ids: &[&str]| world.choose(&stage(*way, &[(ids, 0)]), 0, "seed").eligible;
+        let (one, other) = (order(&["a", "b", "c", "d"]), order(&["d", "c", "b", "a"]));
+        match way {
+            Strategy::TopDown => assert_eq!((one.concat(), other.concat()), ("abcd".to_owned(), "dcba".to_owned())),
+            Strategy::Random | Strategy::WeightedRandom => assert_eq!(one, other, "{way}: the lot is the agent's own"),
+            // All alike by the strategy: whose last offer lies further back, then the id.
+            _ => assert_eq!((one.concat(), other.concat()), ("bcad".to_owned(), "bcad".to_owned()), "{way}"),
+        }
+        // The level goes before all of that.
+        let levels = stage(*way, &[(&["d"], 0), (&["a", "b", "c"], 0)]);
+        assert_eq!(world.choose(&levels, 0, "seed").eligible[0], "d", "{way}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where a call goes before it looks for an agent: the number it came through, the keys of an IVR, the doors of a queue.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::hours::BusinessHours;
 use crate::domain::ivr::{EMPTY_KEY, INVALID_KEY, IvrKey, action, entry};
 use crate::domain::queue::{Door, Queue, Target};
@@ -69,9 +71,29 @@ fn leads_to(key: &IvrKey) -> Next {
     }
 }
 
+/// The limits that a queue's doors stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Seconds of waiting; 0: none.
+    pub wait_s: i64,
+    /// Calls that may wait.
+    pub room: i64,
+    /// A call leaves when nobody is on duty.
+    pub needs_staff: bool,
+}
+
+impl Limits {
+    pub fn of(queue: &Queue) -> Limits {
+        Limits { wait_s: queue.maximum_queue_wait_time, room: queue.maximum_queue_size, needs_staff: queue.overflow_no_staff.is_some() }
+    }
+}
+
 /// What a queue's doors are judged by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
+    pub limits: Limits,
+    /// Outside business hours.
+    pub closed: bool,
     pub waited_us: i64,
     /// Others who wait in it.
     pub waiting: i64,
@@ -79,28 +101,28 @@ pub struct Gate {
     pub is_new: bool,
     pub someone_free: bool,
     pub staffed: bool,
-    pub now: Timestamp,
 }
 
 /// The door by which a call has to leave a queue now. A closed queue offers nobody to anybody; any other does as long as somebody is free.
-pub fn door(app: &Application, queue: &Queue, gate: Gate) -> Option<Door> {
-    let limit_us = queue.maximum_queue_wait_time.saturating_mul(1_000_000);
-    if !is_open(app, queue, gate.now) {
+pub fn door(gate: &Gate) -> Option<Door> {
+    let limit_us = gate.limits.wait_s.saturating_mul(1_000_000);
+    if gate.closed {
         Some(Door::Closed)
     } else if gate.someone_free {
         None
     } else if limit_us > 0 && gate.waited_us >= limit_us {
         Some(Door::Timeout)
-    } else if !gate.staffed && queue.overflow_no_staff.is_some() {
+    } else if !gate.staffed && gate.limits.needs_staff {
         Some(Door::NoStaff)
-    } else if gate.is_new && gate.waiting >= queue.maximum_queue_size {
+    } else if gate.is_new && gate.waiting >= gate.limits.room {
         Some(Door::Full)
     } else {
         None
     }
 }
 
-fn is_open(app: &Application, queue: &Queue, now: Timestamp) -> bool {
+/// Hours that are not there are closed.
+pub fn is_open(app: &Application, queue: &Queue, now: Timestamp) -> bool {
     if queue.schedule != 2 {
         return true;
     }
@@ -167,10 +189,11 @@ mod tests {
 
     #[test]
     fn the_doors_of_a_queue() {
-        let app = app();
-        let gate = Gate { waited_us: 0, waiting: 0, is_new: true, someone_free: false, staffed: true, now: Timestamp(0) };
+        let limits = Limits::of(&app().queue[0]);
+        let gate = Gate { limits, closed: false, waited_us: 0, waiting: 0, is_new: true, someone_free: false, staffed: true };
         for (gate, expected) in [
             (gate, None),
+            (Gate { waiting: 1, ..gate }, None),
             (Gate { waiting: 2, ..gate }, Some(Door::Full)),
             (Gate { waiting: 2, is_new: false, ..gate }, None),
             (Gate { waiting: 2, someone_free: true, ..gate }, None),
@@ -178,12 +201,23 @@ mod tests {
             (Gate { waited_us: 9_999_999, ..gate }, None),
             (Gate { waited_us: 10_000_000, someone_free: true, ..gate }, None),
             (Gate { staffed: false, ..gate }, Some(Door::NoStaff)),
+            (Gate { closed: true, someone_free: true, ..gate }, Some(Door::Closed)),
         ] {
-            assert_eq!(door(&app, &app.queue[0], gate), expected, "{gate:?}");
+            assert_eq!(door(&gate), expected, "{gate:?}");
         }
-        let closed = Queue { schedule: 2, ..app.queue[0].clone() };
-        assert_eq!(door(&app, &closed, Gate { someone_free: true, ..gate }), Some(Door::Closed), "hours that are not there are closed");
-        let waits = Queue { overflow_no_staff: None, maximum_queue_wait_time: 0, ..app.queue[0].clone() };
-        assert_eq!(door(&app, &waits, Gate { staffed: false, waited_us: i64::MAX, ..gate }), None);
+        let waits = Limits { needs_staff: false, wait_s: 0, ..limits };
+        assert_eq!(door(&Gate { limits: waits, staffed: false, waited_us: i64::MAX, ..gate }), None);
+    }
+
+    #[test]
+    fn a_queue_is_open_always_or_in_hours_that_are_there() {
+        let mut app = app();
+        let kept = Queue { schedule: 2, business_hours_id: Some("day".into()), ..app.queue[0].clone() };
+        let monday_noon = Timestamp(1_767_600_000_000_000);
+        assert!(is_open(&app, &app.queue[0], monday_noon) && !is_open(&app, &kept, monday_noon));
+        app.business_hours =
+            serde_json::from_value(json!([{"id": "day", "name": "Day", "weekly": [{"day": 1, "from": "00:00", "to": "23:00"}]}]))
+                .expect("hours");
+        assert!(is_open(&app, &kept, monday_noon) && !is_open(&app, &kept, monday_noon.plus_s(86_400)));
     }
 }

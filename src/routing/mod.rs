@@ -1,28 +1,18 @@
 //! Who can take a call: pure rules over agents' states. No clock, no store, no chance.
 //!
-//! [`step`] turns one step of an application's responsible chain into a list of agents; [`evaluate`] looks at the list and says of each
-//! agent whether he can take the call, with the first reason that fails. That is for PBXs that ask once. [`choose`] does both for calls that
-//! wait: levels, strategies, who was tried. [`entrance`] says where a caller begins, and where the keys of an IVR lead.
+//! One engine answers PBXs that ask once and those whose calls wait. [`stage`] turns one step of an application's responsible chain into a
+//! stage: whom to look at, in which order. [`choose`] looks at a stage (levels, strategies, who was tried) and says of each agent whether he
+//! can take the call, with the first reason that fails. [`entrance`] says where a caller begins, and where the keys of an IVR lead.
+//! [`record`] keeps what a choice was made from, and makes it again.
 
 pub mod choose;
 pub mod entrance;
-
-use std::collections::{BTreeMap, BTreeSet};
+pub mod record;
 
 use crate::domain::agent::{AgentState, ManualStatus, Reachability, Refusal};
-use crate::domain::decision::Candidate;
-use crate::domain::spec::{Agent, Application, Queue, StepDecl};
+use crate::domain::spec::{Agent, Application, StepDecl};
 use crate::domain::time::Timestamp;
-
-/// One step of the chain for one call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// As it is declared: `owner`, `group:sales`.
-    pub name: String,
-    pub agents: Vec<String>,
-    /// A person was named (owner, deputy, last agent), not anybody of a group.
-    pub personal: bool,
-}
+use choose::{Seeker, Stage};
 
 /// What is known of who is responsible for a caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,14 +23,15 @@ pub struct Known {
 }
 
 /// One step of an application's chain as it is for one caller; `None` when it names nobody.
-pub fn step(app: &Application, decl: &StepDecl, known: &Known) -> Option<Step> {
-    let (personal, agents) = match decl.to().split_once(':') {
-        None => (true, person(known, decl.to()).iter().cloned().collect()),
-        Some(("group", id)) => (false, members(app, std::slice::from_ref(&id.to_owned()))),
-        Some(("queue", id)) => (false, app.queue.iter().find(|q| q.id == id).map(|q| queue_agents(app, q)).unwrap_or_default()),
-        Some(_) => (false, Vec::new()),
+pub fn stage(app: &Application, decl: &StepDecl, known: &Known, now: Timestamp) -> Option<Stage> {
+    let stage = match decl.to().split_once(':') {
+        None => Stage::persons(decl.to(), person(known, decl.to()).iter().cloned().collect()),
+        Some(("group", id)) => Stage::group(decl.to(), members(app, std::slice::from_ref(&id.to_owned()))),
+        Some(("queue", id)) => Stage::queue(app, app.queue.iter().find(|q| q.id == id)?, now),
+        Some(_) => return None,
     };
-    (!agents.is_empty()).then(|| Step { name: decl.to().to_owned(), agents, personal })
+    let names_somebody = stage.agents().next().is_some();
+    names_somebody.then_some(stage)
 }
 
 fn person<'k>(known: &'k Known, word: &str) -> &'k Option<String> {
@@ -50,17 +41,6 @@ fn person<'k>(known: &'k Known, word: &str) -> &'k Option<String> {
         "last_agent" => &known.last_agent,
         _ => &None,
     }
-}
-
-/// The primary groups' agents; the backup groups' where there is no primary one. Which of them are free is seen later.
-fn queue_agents(app: &Application, queue: &Queue) -> Vec<String> {
-    let mut agents = members(app, &queue.primary_groups);
-    for more in members(app, &queue.backup_groups) {
-        if !agents.contains(&more) {
-            agents.push(more);
-        }
-    }
-    agents
 }
 
 fn members(app: &Application, groups: &[String]) -> Vec<String> {
@@ -75,24 +55,9 @@ fn members(app: &Application, groups: &[String]) -> Vec<String> {
     agents
 }
 
-/// What the eligibility of an agent depends on, beside his own state.
-pub struct Call<'a> {
-    /// The caller in E.164.
-    pub caller: &'a str,
-    /// Agents that this call has tried.
-    pub tried: &'a BTreeSet<String>,
-    /// Whether the application wants agents whom the PBX's queues ring, too.
-    pub only_reachable: bool,
-    pub now: Timestamp,
-}
-
-/// The first reason for which an agent cannot take the call; `None`: he can.
-pub fn refusal(agent: &Agent, state: &AgentState, call: &Call<'_>) -> Option<Refusal> {
-    refusal_on(agent, state, call, agent.extension.is_some())
-}
-
-/// [`refusal`] where it was seen already whether the PBX has something to ring for him.
-pub fn refusal_on(agent: &Agent, state: &AgentState, call: &Call<'_>, reachable: bool) -> Option<Refusal> {
+/// The first reason for which an agent cannot take the call; `None`: he can. `tried`: the call has tried him, and does not come back to him.
+pub fn refusal(agent: &Agent, state: &AgentState, call: &Seeker<'_>, tried: bool) -> Option<Refusal> {
+    let line = if call.extensions_only { agent.extension.as_deref() } else { agent.line() };
     let now = call.now;
     if state.talking > 0 {
         Some(Refusal::OnCall)
@@ -104,15 +69,15 @@ pub fn refusal_on(agent: &Agent, state: &AgentState, call: &Call<'_>, reachable:
         Some(Refusal::WrapUp)
     } else if let Some(refusal) = manual(state) {
         Some(refusal)
-    } else if state.phone_is_away() && agent.line() == agent.extension.as_deref() {
+    } else if state.phone_is_away() && line.is_some() && line == agent.extension.as_deref() {
         Some(Refusal::PhoneAway)
     } else if call.only_reachable && state.reachability().0 == Reachability::Offline {
         Some(Refusal::LoggedOut)
-    } else if call.tried.contains(&agent.id) {
+    } else if tried {
         Some(Refusal::Tried)
     } else if state.cool_until > now {
         Some(Refusal::CoolingDown(state.cool_cause))
-    } else if !reachable {
+    } else if line.is_none() {
         Some(Refusal::NoExtension)
     } else if agent.phone_number.as_deref() == Some(call.caller) {
         Some(Refusal::IsTheCaller)
@@ -133,37 +98,4 @@ fn manual(state: &AgentState) -> Option<Refusal> {
         ManualStatus::NotAvailable => Some(Refusal::NotAvailable(reason.clone())),
         ManualStatus::Offline => Some(Refusal::Offline),
     }
-}
-
-/// What a step came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Evaluated {
-    /// Everybody who was looked at, in order.
-    pub candidates: Vec<Candidate>,
-    /// Those who can take the call, the best first: in the order named, or in a group the longest idle first (then by id).
-    pub eligible: Vec<String>,
-}
-
-/// Looks at one step. Agents that the application no longer has, or that have no state, are left out with that reason.
-pub fn evaluate(app: &dyn Fn(&str) -> Option<Agent>, step: &Step, states: &[AgentState], call: &Call<'_>) -> Evaluated {
-    let by_id: BTreeMap<&str, &AgentState> = states.iter().map(|s| (s.agent.as_str(), s)).collect();
-    let mut order: Vec<&String> = step.agents.iter().collect();
-    if !step.personal {
-        order.sort_by_key(|id| (by_id.get(id.as_str()).map_or(Timestamp(i64::MAX), |s| s.idle_since()), id.as_str()));
-    }
-    let mut result = Evaluated::default();
-    for id in order {
-        let (eligible, reason) = match (app(id), by_id.get(id.as_str())) {
-            (Some(agent), Some(state)) => match refusal(&agent, state, call) {
-                None => (true, "is free".to_owned()),
-                Some(refusal) => (false, refusal.sentence()),
-            },
-            _ => (false, "is not an agent of this application any more".to_owned()),
-        };
-        if eligible {
-            result.eligible.push(id.clone());
-        }
-        result.candidates.push(Candidate { agent: id.clone(), step: step.name.clone(), eligible, reason });
-    }
-    result
 }

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::schema::ami_links;
-use super::{Conn, Result};
+use super::{Conn, Result, outages};
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
@@ -20,6 +20,8 @@ pub struct AmiLink {
     pub down_why: Option<String>,
     /// What the PBX says that it is.
     pub version: Option<String>,
+    /// Since when a connection was wanted: what is known of outages begins here.
+    pub watched_since: Option<i64>,
 }
 
 impl AmiLink {
@@ -49,23 +51,27 @@ pub fn hold(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, unt
         return Ok(true);
     }
     on_backend!(conn, |c| diesel::insert_into(l::ami_links)
-        .values((l::application.eq(application), l::held_until.eq(0)))
+        .values((l::application.eq(application), l::held_until.eq(now.0), l::watched_since.eq(now.0)))
         .on_conflict_do_nothing()
         .execute(c))?;
     let free = l::holder.is_null().or(l::held_until.le(now.0));
     let none_up = l::up_since.eq(None::<i64>);
+    let held_until: i64 = on_backend!(conn, |c| this().select(l::held_until).get_result(c))?;
     let taken = on_backend!(conn, |c| diesel::update(this().filter(free))
         .set((l::holder.eq(holder), l::held_until.eq(until.0), none_up))
         .execute(c))?;
+    if taken > 0 {
+        outages::begin(conn, application, Timestamp(held_until).min(now), "no server was connected")?;
+    }
     Ok(taken > 0)
 }
 
 /// Gives the lease back.
-pub fn release(conn: &mut Conn, application: i64, holder: &str) -> Result<()> {
+pub fn release(conn: &mut Conn, application: i64, holder: &str, now: Timestamp) -> Result<()> {
     use ami_links::dsl as l;
     let mine = l::application.eq(application).and(l::holder.eq(holder));
     on_backend!(conn, |c| diesel::update(l::ami_links.filter(mine.assume_not_null()))
-        .set((l::holder.eq(None::<String>), l::held_until.eq(0)))
+        .set((l::holder.eq(None::<String>), l::held_until.eq(now.0)))
         .execute(c))?;
     Ok(())
 }
@@ -74,9 +80,12 @@ pub fn release(conn: &mut Conn, application: i64, holder: &str) -> Result<()> {
 pub fn up(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, version: Option<&str>) -> Result<()> {
     use ami_links::dsl as l;
     let mine = l::application.eq(application).and(l::holder.eq(holder));
-    on_backend!(conn, |c| diesel::update(l::ami_links.filter(mine.assume_not_null()))
+    let told = on_backend!(conn, |c| diesel::update(l::ami_links.filter(mine.assume_not_null()))
         .set((l::up_since.eq(now.0), l::down_since.eq(None::<i64>), l::down_why.eq(None::<String>), l::version.eq(version)))
         .execute(c))?;
+    if told > 0 {
+        outages::end(conn, application, now)?;
+    }
     Ok(())
 }
 
@@ -87,5 +96,8 @@ pub fn down(conn: &mut Conn, application: i64, holder: &str, now: Timestamp, why
     let first = mine().filter(l::down_since.is_null());
     on_backend!(conn, |c| diesel::update(first).set(l::down_since.eq(now.0)).execute(c))?;
     let told = on_backend!(conn, |c| diesel::update(mine()).set((l::up_since.eq(None::<i64>), l::down_why.eq(why))).execute(c))?;
+    if told > 0 {
+        outages::begin(conn, application, now, why)?;
+    }
     Ok(told > 0)
 }

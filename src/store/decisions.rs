@@ -72,6 +72,7 @@ pub struct Row {
     pub agents: String,
     pub reason: String,
     pub candidates: String,
+    pub inputs: String,
     pub took_us: i64,
     pub late: bool,
 }
@@ -89,6 +90,7 @@ impl Row {
             agents: to_json(&d.agents).unwrap_or_default(),
             reason: d.reason,
             candidates: to_json(&d.candidates).unwrap_or_default(),
+            inputs: d.inputs,
             took_us: d.took_us,
             late: d.late,
         }
@@ -105,6 +107,7 @@ impl Row {
             agents: from_json(&self.agents)?,
             reason: self.reason,
             candidates: from_json(&self.candidates)?,
+            inputs: self.inputs,
             took_us: self.took_us,
             late: self.late,
         })

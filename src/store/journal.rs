@@ -59,6 +59,19 @@ pub fn since(conn: &mut Conn, application: i64, from: Timestamp, limit: i64) -> 
         .load(c))?)
 }
 
+/// Of an entry: when it arrived, the rest of its key, and the call that it is of.
+pub type Arrival = (i64, i64, i64, Option<String>);
+
+/// The arrivals at `from` or later, oldest first.
+pub fn arrivals(conn: &mut Conn, application: i64, from: Timestamp, limit: i64) -> Result<Vec<Arrival>> {
+    Ok(on_backend!(conn, |c| journal::table
+        .filter(journal::application.eq(application).and(journal::received_at.ge(from.0)))
+        .order((journal::received_at, journal::at, journal::digest))
+        .limit(limit)
+        .select((journal::received_at, journal::at, journal::digest, journal::call_id))
+        .load(c))?)
+}
+
 /// When the last `n` entries arrived.
 pub fn newest(conn: &mut Conn, application: i64, n: i64) -> Result<Vec<Timestamp>> {
     let times: Vec<i64> = on_backend!(conn, |c| journal::table

@@ -4,6 +4,7 @@
 //! connection off the async threads; [`Db::read_here`] runs a routing hook's few keyed reads on the calling thread (SQLite) or through the
 //! pool (PostgreSQL). Nothing else in the house knows a database.
 
+pub mod agent_sums;
 pub mod agents;
 pub mod ami_links;
 pub mod callbacks;
@@ -21,6 +22,7 @@ pub mod live;
 pub mod log;
 pub mod migrate;
 pub mod offers;
+pub mod outages;
 mod prepared;
 pub mod provisioned;
 pub mod reconciliations;

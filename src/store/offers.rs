@@ -80,6 +80,27 @@ pub fn of_calls(conn: &mut Conn, application: i64, calls: &[String]) -> Result<V
     Ok(found)
 }
 
+/// The offers from this id on, oldest first; [`id::floor`] makes an id of a time.
+pub fn since(conn: &mut Conn, application: i64, floor: &str) -> Result<Vec<Offer>> {
+    Ok(on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::id.ge(floor)))
+        .order(offers::id)
+        .select(Offer::as_select())
+        .load(c))?)
+}
+
+/// The offers of these ids that are there, oldest first.
+pub fn of_ids(conn: &mut Conn, application: i64, ids: &[String]) -> Result<Vec<Offer>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(on_backend!(conn, |c| offers::table
+        .filter(offers::application.eq(application).and(offers::id.eq_any(ids)))
+        .order(offers::id)
+        .select(Offer::as_select())
+        .load(c))?)
+}
+
 /// Lets one transaction at a time make offers of this call, so that two questions about it cannot bind two agents. SQLite has one writer.
 pub fn lock_call(conn: &mut Conn, call: &str) -> Result<()> {
     if let Conn::Postgres(c) = conn {

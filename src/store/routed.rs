@@ -143,11 +143,11 @@ pub fn entries_of(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Q
         .load(c))?)
 }
 
-/// The times in a queue that began within `[from, to)`.
-pub fn entries_between(conn: &mut Conn, application: i64, queue: &str, from: Timestamp, to: Timestamp) -> Result<Vec<QueueEntry>> {
+/// The times in a queue that began at `from` or later.
+pub fn entries_since(conn: &mut Conn, application: i64, queue: &str, from: Timestamp) -> Result<Vec<QueueEntry>> {
     Ok(on_backend!(conn, |c| queue_entries::table
         .filter(queue_entries::application.eq(application).and(queue_entries::queue.eq(queue)))
-        .filter(queue_entries::joined_at.ge(from.0).and(queue_entries::joined_at.lt(to.0)))
+        .filter(queue_entries::joined_at.ge(from.0))
         .order(queue_entries::joined_at)
         .select(QueueEntry::as_select())
         .load(c))?)

@@ -186,6 +186,7 @@ diesel::table! {
         agents -> Text,
         reason -> Text,
         candidates -> Text,
+        inputs -> Text,
         took_us -> BigInt,
         late -> Bool,
     }
@@ -231,6 +232,16 @@ diesel::table! {
         down_since -> Nullable<BigInt>,
         down_why -> Nullable<Text>,
         version -> Nullable<Text>,
+        watched_since -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    outages (application, began_at) {
+        application -> BigInt,
+        began_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        why -> Text,
     }
 }
 
@@ -344,6 +355,17 @@ diesel::table! {
         by_whom -> Text,
         then_at -> Nullable<BigInt>,
         then_state -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    agent_sums (application, at, agent, state, reason) {
+        application -> BigInt,
+        at -> BigInt,
+        agent -> Text,
+        state -> Text,
+        reason -> Text,
+        us -> BigInt,
     }
 }
 

@@ -52,9 +52,21 @@ impl Row {
 
 /// An agent is now what his state says.
 pub fn record(conn: &mut Conn, application: i64, state: &AgentState, now: Timestamp, by: &str) -> Result<()> {
+    // Wrap-up that goes on is still that after the same call.
+    let lead = if state.outlook(now).0 == State::WrapUp { between(conn, application, &state.agent, now, now)?.pop() } else { None };
+    let queue = lead.filter(|mark| mark.state == State::WrapUp).and_then(|mark| mark.reason);
+    record_after(conn, application, state, now, by, queue.as_deref())
+}
+
+/// [`record`] of what follows a call of this queue.
+pub fn record_after(conn: &mut Conn, application: i64, state: &AgentState, now: Timestamp, by: &str, queue: Option<&str>) -> Result<()> {
     let (is, then) = state.outlook(now);
-    let chosen = matches!(is, State::NotAvailable | State::Offline | State::Available);
-    put(conn, application, &state.agent, now, (is, then), state.manual_reason.as_deref().filter(|_| chosen), by)
+    let reason = match is {
+        State::NotAvailable | State::Offline | State::Available => state.manual_reason.as_deref(),
+        State::WrapUp => queue,
+        State::Reserved | State::Ringing | State::OnCall => None,
+    };
+    put(conn, application, &state.agent, now, (is, then), reason, by)
 }
 
 /// Writes a mark; the last of one instant holds.
@@ -119,6 +131,15 @@ pub fn between(conn: &mut Conn, application: i64, agent: &str, from: Timestamp, 
         .load::<Row>(c))?);
     within.sort_by_key(|row| row.at);
     Ok(lead.into_iter().max_by_key(|row| row.at).into_iter().chain(within).map(Row::into_mark).collect())
+}
+
+/// When the oldest mark was made, filed or not.
+pub fn oldest(conn: &mut Conn, application: i64) -> Result<Option<Timestamp>> {
+    let filed: Option<i64> = on_backend!(conn, |c| agent_times::table
+        .filter(agent_times::application.eq(application))
+        .select(diesel::dsl::min(agent_times::at))
+        .first(c))?;
+    Ok(filed.map(Timestamp).into_iter().chain(oldest_new(conn, application)?).min())
 }
 
 /// When the oldest mark that is not filed was made.

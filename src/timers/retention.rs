@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::app::Hookflash;
 use crate::domain::id;
 use crate::domain::time::Timestamp;
-use crate::store::{Conn, Durability, Result, calls, decisions, facts, journal, offers, routed, times};
+use crate::store::{Conn, Durability, Result, agent_sums, calls, decisions, facts, journal, offers, routed, times};
 
 /// Rows that one transaction deletes.
 const AT_ONCE: i64 = 500;
@@ -23,6 +23,7 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
     let before = |days: u64| (days > 0).then(|| now.plus_s(-(days as i64) * 86_400));
     for app in server.roster.snapshot().apps.keys().copied() {
         file_marks(server, app, now).await?;
+        sum_up_marks(server, app, now).await?;
         if let Some(limit) = before(keep.journal_days) {
             prune(server, move |conn| prune_journal(conn, app, limit)).await?;
         }
@@ -35,6 +36,7 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
         if let Some(limit) = before(keep.calls_days) {
             prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
             prune(server, move |conn| routed::prune(conn, app, limit, AT_ONCE)).await?;
+            prune(server, move |conn| agent_sums::prune(conn, app, limit, AT_ONCE)).await?;
             for agent in agents_of(server, app) {
                 prune(server, move |conn| times::prune(conn, app, &agent, limit, AT_ONCE)).await?;
             }
@@ -48,6 +50,16 @@ async fn file_marks(server: &Hookflash, app: i64, now: Timestamp) -> Result<()> 
     let oldest = server.db.read(move |conn| times::oldest_new(conn, app)).await?;
     if oldest.is_some_and(|oldest| oldest < now.plus_s(-2 * 3_600)) {
         prune(server, move |conn| times::file(conn, app, now.plus_s(-3_600), AT_ONCE)).await?;
+    }
+    Ok(())
+}
+
+/// Half hours of agents that are long over are added up. Reading is no work for the writer.
+async fn sum_up_marks(server: &Hookflash, app: i64, now: Timestamp) -> Result<()> {
+    for _ in 0..ROUNDS {
+        let agents = agents_of(server, app);
+        let Some(half) = server.db.read(move |conn| agent_sums::next(conn, app, &agents, now)).await? else { break };
+        server.db.write(Durability::Process, move |conn| agent_sums::keep(conn, app, &half)).await?;
     }
     Ok(())
 }

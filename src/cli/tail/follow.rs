@@ -121,6 +121,7 @@ mod tests {
             agents: vec![],
             reason: String::new(),
             candidates: vec![],
+            inputs: String::new(),
             took_us: 0,
             late: false,
         }

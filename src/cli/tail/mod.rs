@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::follow::Follow;
 use super::tools::{Failure, Outcome, Tools};
 use crate::config::Settings;
+use crate::domain::interval::Written;
 use crate::domain::time::Timestamp;
 use crate::roster::App;
 use crate::store::ami_links::{self, AmiLink};
@@ -47,13 +49,13 @@ pub struct Tail {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Since {
-    At(Timestamp),
+    At(Written),
     /// Seconds before now.
     Ago(i64),
 }
 
 fn since(text: &str) -> Result<Since, String> {
-    if let Some(at) = Timestamp::parse_rfc3339(text) {
+    if let Some(at) = Written::parse(text) {
         return Ok(Since::At(at));
     }
     ago(text).map(Since::Ago).ok_or_else(|| "write a time such as 2026-01-02T03:04:05Z, or how long ago: 90s, 15m, 2h, 3d".into())
@@ -80,7 +82,10 @@ impl Tail {
     async fn follow(&self, tools: &Tools, app: Arc<App>, out: &mut dyn Write) -> Result<(), Failure> {
         let now = tools.clock.now();
         let start = match self.since {
-            Some(Since::At(at)) => at,
+            Some(Since::At(at)) => {
+                let zone = TimeZone::get(&app.spec.timezone).unwrap_or(TimeZone::UTC);
+                at.on(&zone).ok_or_else(|| Failure::Usage("--since is beyond the times that can be stored".into()))?
+            }
             Some(Since::Ago(seconds)) => now.plus_s(-seconds),
             None => self.first_of_last(tools, now).await?,
         };
@@ -150,7 +155,8 @@ mod tests {
     fn times_are_read_both_ways() {
         assert_eq!(since("15m"), Ok(Since::Ago(900)));
         assert_eq!(since("2d"), Ok(Since::Ago(172_800)));
-        assert_eq!(since("1970-01-01T00:00:01Z"), Ok(Since::At(Timestamp(1_000_000))));
+        assert_eq!(since("1970-01-01T00:00:01Z"), Ok(Since::At(Written::Instant(Timestamp(1_000_000)))));
+        assert!(matches!(since("2026-01-02"), Ok(Since::At(Written::Clock(_)))), "a midnight of the application's clock");
         assert!(["", "m", "-5m", "5w", "yesterday"].iter().all(|text| since(text).is_err()));
     }
 }

@@ -6,7 +6,7 @@ use actix_web::web::Json as Answer;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::crud;
@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::http::body::Json;
 use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
-use crate::http::query::{Force, Instant, Items, Page, Query};
+use crate::http::query::{Force, Items, Nothing, Page, Period, Query, Within};
 use crate::ingest::engagement::settle_next;
 use crate::roster::App;
 use crate::store::{Conn, Result as StoreResult, agents, live, times};
@@ -137,19 +137,6 @@ async fn end_wrap_up(at: AppPath, id: Id) -> Result<Answer<AgentView>, Failure> 
     Ok(Answer(view(&at, id.0).await?))
 }
 
-/// Which time.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Period {
-    /// From this instant: RFC 3339, or a date; a day before `to` without it.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<Instant>,
-    /// Until this instant; now without it.
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<Instant>,
-}
-
 /// An agent's times in state.
 #[derive(Debug, Serialize, ToSchema)]
 struct InState {
@@ -164,6 +151,7 @@ struct InState {
 #[derive(Debug, Serialize, ToSchema)]
 struct TimeView {
     state: State,
+    /// Of a status that somebody chose: lunch. Of wrap-up the queue whose call it follows.
     reason: Option<String>,
     /// Who did it: `router`, `phone`, `time`, or the name of a token.
     by: String,
@@ -173,15 +161,13 @@ struct TimeView {
 
 /// How long an agent was in which state
 ///
-/// At most 31 days at once.
+/// At most 31 days at once; the last day without `from`.
 #[utoipa::path(params(Period), responses((status = 200, body = InState)))]
 #[get("/apps/{app}/agents/{id}/times")]
-async fn in_state(at: AppPath, id: Id, query: Query<Period>) -> Result<Answer<InState>, Failure> {
+async fn in_state(at: AppPath, id: Id, query: Within<Nothing>) -> Result<Answer<InState>, Failure> {
     at.must(Action::ReadAgent(&id.0))?;
     crud::find::<Agent>(&at, &id.0)?;
-    let now = at.hookflash.clock.now();
-    let to = query.0.to.map_or(now, |i| i.0).min(now);
-    let from = query.0.from.map_or(to.plus_s(-86_400), |i| i.0);
+    let (from, to) = query.period.past(&at.app.spec.timezone, at.hookflash.clock.now())?;
     if to.since(from) > 31 * 86_400_000_000 {
         return Err(Failure::parameter("from", "is more than 31 days before to"));
     }

@@ -14,7 +14,7 @@ use crate::auth::Action;
 use crate::domain::call_log::CallStatus;
 use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
-use crate::http::query::{Items, after};
+use crate::http::query::{Items, Period, after};
 use crate::store::calls::{self, CallRow};
 use crate::store::{Conn, Result as StoreResult, decisions, log, offers, records};
 
@@ -30,7 +30,7 @@ struct Explanation {
 }
 
 /// List the calls, newest begun first
-#[utoipa::path(params(Filters<CallStatus>), responses((status = 200, body = Items<CallView>)))]
+#[utoipa::path(params(Period, Filters<CallStatus>), responses((status = 200, body = Items<CallView>)))]
 #[get("/apps/{app}/calls")]
 async fn list(at: AppPath, query: Tagged<CallStatus>) -> Result<Answer<Items<CallView>>, Failure> {
     let filter = query.allowed(&at)?;

@@ -12,24 +12,18 @@ use crate::auth::Action;
 use crate::domain::call_log::CallDirection;
 use crate::http::error::Failure;
 use crate::http::extract::AppPath;
-use crate::http::query::{Instant, Limit, Phone, pairs, read};
+use crate::http::query::{Limit, Period, Phone, pairs, read, with_period};
 use crate::roster::App;
 use crate::store::log::Filter;
 
 /// What begins the parameters that ask for the tags of public numbers: `tag.team=sales`.
 const TAG: &str = "tag.";
 
-/// The parameters other than tags; `S` is the statuses that the list knows.
+/// The parameters other than tags and the period in which calls or legs began; `S` is the statuses that the list knows.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, bound(deserialize = "S: DeserializeOwned"))]
 #[into_params(parameter_in = Query)]
 pub struct Filters<S: ToSchema> {
-    /// Begun at this instant or later: RFC 3339, or a date.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<Instant>,
-    /// Begun before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<Instant>,
     #[param(inline)]
     direction: Option<CallDirection>,
     #[param(inline)]
@@ -53,6 +47,7 @@ pub struct Filters<S: ToSchema> {
 /// Filters with tags.
 pub struct Tagged<S: ToSchema> {
     pub filters: Filters<S>,
+    period: Period,
     tags: Vec<(String, String)>,
 }
 
@@ -64,7 +59,8 @@ impl<S: DeserializeOwned + ToSchema> FromRequest for Tagged<S> {
         let split = |all: Vec<(String, String)>| {
             let (tags, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| name.starts_with(TAG));
             let tags = tags.into_iter().map(|(name, value)| (name[TAG.len()..].to_owned(), value)).collect();
-            Ok(Tagged { filters: read(others)?, tags })
+            let (period, others) = Period::split(others)?;
+            Ok(Tagged { filters: read(others).map_err(with_period)?, period, tags })
         };
         ready(pairs(request).and_then(split))
     }
@@ -76,9 +72,10 @@ impl<S: std::fmt::Display + ToSchema> Tagged<S> {
         let f = &self.filters;
         let agent = f.agent.as_deref().or(at.principal.only_agent());
         at.must(Action::ReadCalls(agent))?;
+        let (from, to) = self.period.ends(&at.app.spec.timezone)?;
         Ok(Filter {
-            from: f.from.map(|i| i.0),
-            to: f.to.map(|i| i.0),
+            from,
+            to,
             direction: f.direction.map(|d| d.to_string()),
             status: f.status.as_ref().map(S::to_string),
             agent: agent.map(str::to_owned),

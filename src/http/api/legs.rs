@@ -11,7 +11,7 @@ use super::view::LegView;
 use crate::domain::call_log::LegStatus;
 use crate::http::error::Failure;
 use crate::http::extract::AppPath;
-use crate::http::query::{Items, after};
+use crate::http::query::{Items, Period, after};
 use crate::store::{calls, log};
 
 pub fn configure(cfg: &mut ServiceConfig) {
@@ -22,7 +22,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
 ///
 /// Answered legs, outgoing attempts and missed calls. The order is that in which rows were logged, so that whoever reads the newest again
 /// and again misses none.
-#[utoipa::path(params(Filters<LegStatus>), responses((status = 200, body = Items<LegView>)))]
+#[utoipa::path(params(Period, Filters<LegStatus>), responses((status = 200, body = Items<LegView>)))]
 #[get("/apps/{app}/legs")]
 async fn list(at: AppPath, query: Tagged<LegStatus>) -> Result<Answer<Items<LegView>>, Failure> {
     let filter = query.allowed(&at)?;

@@ -21,13 +21,14 @@ pub mod ivr_keys;
 pub mod ivr_nodes;
 pub mod ivr_trees;
 pub mod legs;
+mod live;
 pub mod numbers;
-pub mod queue_stats;
 pub mod queues;
 pub mod records;
 pub mod stats;
 pub mod tokens;
 pub mod view;
+pub mod waiting;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -39,7 +40,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(groups::configure)
         .configure(queues::configure)
         .configure(group_routing::configure)
-        .configure(queue_stats::configure)
+        .configure(waiting::configure)
         .configure(numbers::configure)
         .configure(extensions::configure)
         .configure(business_hours::configure)
@@ -53,6 +54,7 @@ pub fn configure(cfg: &mut ServiceConfig) {
         .configure(callbacks::configure)
         .configure(records::configure)
         .configure(stats::configure)
+        .configure(live::configure)
         .configure(explain::configure)
         .configure(tokens::configure);
 }

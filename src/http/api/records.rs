@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::http::audio::{self as playing, Listener};
 use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
-use crate::http::query::{Instant, Items, Limit, Query, after};
+use crate::http::query::{Items, Limit, Period, Within, after};
 use crate::store::calls::LegRow;
 use crate::store::records::{self, Filter, Link, Play};
 
@@ -62,17 +62,11 @@ impl From<LegRow> for RecordView {
     }
 }
 
-/// Which recordings.
+/// Which recordings, of calls that began in the period.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Wanted {
-    /// Of calls begun at this instant or later: RFC 3339, or a date.
-    #[param(value_type = Option<String>, format = DateTime)]
-    from: Option<Instant>,
-    /// Of calls begun before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
-    to: Option<Instant>,
     /// Of one extension.
     extension: Option<String>,
     /// Items in one answer: 1 to 500, 50 without it.
@@ -83,17 +77,11 @@ struct Wanted {
     cursor: Option<String>,
 }
 
-/// The period whose recordings are deleted; it is mandatory.
+/// Whose recordings are deleted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Period {
-    /// Of calls begun at this instant or later: RFC 3339, or a date.
-    #[param(value_type = String, format = DateTime)]
-    from: Instant,
-    /// Of calls begun before this instant.
-    #[param(value_type = String, format = DateTime)]
-    to: Instant,
+struct Whose {
     /// Of one extension.
     extension: Option<String>,
 }
@@ -157,19 +145,20 @@ struct All<T> {
 }
 
 /// List the recordings, newest first
-#[utoipa::path(params(Wanted), responses((status = 200, body = Items<RecordView>)))]
+#[utoipa::path(params(Period, Wanted), responses((status = 200, body = Items<RecordView>)))]
 #[get("/apps/{app}/records")]
-async fn list(at: AppPath, query: Query<Wanted>) -> Result<Answer<Items<RecordView>>, Failure> {
+async fn list(at: AppPath, query: Within<Wanted>) -> Result<Answer<Items<RecordView>>, Failure> {
     let only = at.principal.only_agent();
     at.must(Action::ReadRecords(only))?;
-    let asked = query.0;
+    let (from, to) = query.period.ends(&at.app.spec.timezone)?;
+    let asked = query.also;
     let own = only.and_then(|agent| at.app.agent(agent)).and_then(|a| a.extension.clone());
     if only.is_some() && asked.extension.is_some() && asked.extension != own {
         return Err(Failure::Forbidden);
     }
     let filter = Filter {
-        from: asked.from.map(|i| i.0),
-        to: asked.to.map(|i| i.0),
+        from,
+        to,
         extension: if only.is_some() { Some(own.unwrap_or_default()) } else { asked.extension },
         before: after(asked.cursor.as_deref())?,
     };
@@ -181,16 +170,13 @@ async fn list(at: AppPath, query: Query<Wanted>) -> Result<Answer<Items<RecordVi
 
 /// Delete the recordings of a period, at the PBX too
 ///
-/// Those that the list shows are deleted one by one; when the PBX refuses one, the answer says so and the rest stays.
-#[utoipa::path(params(Period), responses((status = 200, body = Deleted)))]
+/// Those of calls that began in the period, which is needed. Those that the list shows are deleted one by one; when the PBX refuses one, the answer says so and the rest stays.
+#[utoipa::path(params(Period, Whose), responses((status = 200, body = Deleted)))]
 #[delete("/apps/{app}/records")]
-async fn delete_range(at: AppPath, query: Query<Period>) -> Result<Answer<Deleted>, Failure> {
+async fn delete_range(at: AppPath, query: Within<Whose>) -> Result<Answer<Deleted>, Failure> {
     at.must(Action::DeleteRecords)?;
-    let Period { from, to, extension } = query.0;
-    if to.0 <= from.0 {
-        return Err(Failure::parameter("to", "must be after from"));
-    }
-    let filter = Filter { from: Some(from.0), to: Some(to.0), extension, before: None };
+    let (from, to) = query.period.needed(&at.app.spec.timezone)?;
+    let filter = Filter { from: Some(from), to: Some(to), extension: query.also.extension, before: None };
     match at.hookflash.recordings.delete_range(&at.app, filter).await.map_err(playing::failure)? {
         (deleted, None) => Ok(Answer(Deleted { deleted })),
         (deleted, Some(error)) => Err(Failure::BadGateway(format!("{deleted} were deleted, then: {error}"))),

@@ -273,7 +273,7 @@ pub struct DecisionView {
     pub agents: Vec<String>,
     /// One sentence.
     pub reason: String,
-    /// Who was looked at, in order.
+    /// Who was looked at, those who can take the call first; at most 50 of a step.
     pub candidates: Vec<Candidate>,
     pub took_us: i64,
     /// The answer came after the deadline.

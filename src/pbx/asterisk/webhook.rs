@@ -14,7 +14,7 @@ use crate::domain::id;
 use crate::domain::phone::Party;
 use crate::domain::time::Timestamp;
 use crate::pbx::action::Report;
-use crate::pbx::{Context, HookKind, Raw, Reading, RoutingRequest, Unreadable};
+use crate::pbx::{Context, HookKind, Raw, Reading, RoutingRequest, Unreadable, form};
 
 pub fn hook(name: &str) -> Option<HookKind> {
     match name {
@@ -30,13 +30,10 @@ struct Fields(Vec<(String, String)>);
 
 impl Fields {
     fn read(raw: Raw<'_>) -> Result<Fields, Unreadable> {
-        let body = std::str::from_utf8(raw.body).map_err(|_| Unreadable("the body is not UTF-8".into()))?.trim();
-        let form = |text: &str| -> Result<Vec<(String, String)>, Unreadable> {
-            serde_urlencoded::from_str(text).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))
-        };
-        let mut pairs = form(raw.query)?;
-        if body.starts_with('{') {
-            let value: Value = serde_json::from_str(body).map_err(|e| Unreadable(format!("the body is no JSON: {e}")))?;
+        let mut pairs = form(raw.query.as_bytes())?;
+        if raw.body.trim_ascii_start().starts_with(b"{") {
+            let value: Value =
+                serde_json::from_str(&String::from_utf8_lossy(raw.body)).map_err(|e| Unreadable(format!("the body is no JSON: {e}")))?;
             for (name, value) in value.as_object().into_iter().flatten() {
                 match value {
                     Value::String(text) => pairs.push((name.clone(), text.clone())),
@@ -46,7 +43,7 @@ impl Fields {
                 }
             }
         } else {
-            pairs.extend(form(body)?);
+            pairs.extend(form(raw.body)?);
         }
         if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Unreadable("a parameter holds a zero byte".into()));

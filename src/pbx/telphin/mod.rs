@@ -82,7 +82,15 @@ impl Settings {
             }
         };
         let url = settings.api_url.as_str();
-        want(url.starts_with("https://") || url.starts_with("http://"), "api_url", "must begin with https:// or http://");
+        let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        want(host.is_some_and(|host| !host.is_empty()), "api_url", "must begin with https:// or http://, and name a host");
+        let host = host.unwrap_or_default();
+        want(!host.contains('@'), "api_url", "must not hold a user or a password; credentials are client_id and client_secret");
+        want(
+            !host.trim_end_matches('/').contains(['/', '?', '#']),
+            "api_url",
+            "must be the address alone, such as https://apiproxy.telphin.ru; the paths of the API are added to it",
+        );
         want(settings.client_prefix.bytes().all(|b| b.is_ascii_digit()), "client_prefix", "must be digits, such as 0047");
         want(
             settings.extension_form == ExtensionForm::Short || !settings.client_prefix.is_empty(),
@@ -112,5 +120,33 @@ impl Settings {
     /// `0047*101`, the canonical form of the API (section 1).
     pub fn full_name_of(&self, extension: &str) -> String {
         if self.client_prefix.is_empty() { extension.to_owned() } else { format!("{}*{extension}", self.client_prefix) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Settings;
+
+    #[test]
+    fn the_address_of_the_api_is_an_address_alone() {
+        let read = |url: &str| Settings::read(Some(&json!({"api_url": url, "client_prefix": "0047"})));
+        for url in ["https://pbx.example", "https://pbx.example/", "http://127.0.0.1:8081"] {
+            assert!(read(url).is_ok(), "{url}");
+        }
+        for (url, word) in [
+            ("pbx.example", "https://"),
+            ("https://", "host"),
+            ("https://me:secret@pbx.example", "client_secret"),
+            ("https://pbx.example/api/ver1.0", "the paths of the API"),
+            ("https://pbx.example?x=1", "the paths of the API"),
+        ] {
+            let problems = read(url).expect_err(url);
+            assert!(
+                problems.len() == 1 && problems[0].path == "telphin.api_url" && problems[0].reason.contains(word),
+                "{url}: {problems:?}"
+            );
+        }
     }
 }

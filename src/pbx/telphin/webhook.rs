@@ -12,7 +12,7 @@ use crate::domain::id;
 use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
-use crate::pbx::{AgentReport, Context, HISTORY_HOOK, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable};
+use crate::pbx::{AgentReport, Context, HISTORY_HOOK, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable, form};
 
 pub fn hook(name: &str) -> Option<HookKind> {
     match name {
@@ -28,12 +28,9 @@ struct Fields(Vec<(String, String)>);
 
 impl Fields {
     fn read(raw: Raw<'_>) -> Result<Fields, Unreadable> {
-        let body = std::str::from_utf8(raw.body).map_err(|_| Unreadable("the body is not UTF-8".into()))?;
         let mut fields = Vec::new();
-        for part in [raw.query, body.trim()] {
-            let pairs: Vec<(String, String)> =
-                serde_urlencoded::from_str(part).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))?;
-            fields.extend(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
+        for part in [raw.query.as_bytes(), raw.body] {
+            fields.extend(form(part)?.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
         }
         // No text of a database may hold one.
         if fields.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {

@@ -203,6 +203,7 @@ async fn an_explanation_is_there_as_soon_as_the_decision_is_made() {
             agents: vec!["ann".into()],
             reason: "ann is the last agent who spoke with the caller".into(),
             candidates: vec![Candidate { agent: "ann".into(), step: "last_agent".into(), eligible: true, reason: "is free".into() }],
+            inputs: String::new(),
             took_us: 180,
             ..Decision::begin(SHOP, Some("IN-Ann"), "+79990001122", START)
         };

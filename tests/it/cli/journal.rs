@@ -63,6 +63,7 @@ impl Shop {
             agents: vec!["bob".into()],
             reason: "bob is the deputy, and is free.".into(),
             candidates: vec![candidate("ann", "owner", false, "is on a call"), candidate("bob", "deputy", true, "is free")],
+            inputs: String::new(),
             took_us: 1_500,
             ..Decision::begin(807, Some(CALL), "+79990001122", now)
         };

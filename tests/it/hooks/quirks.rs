@@ -71,6 +71,24 @@ async fn an_event_is_read_however_it_is_spelled(#[values(Sqlite, Postgres)] back
 
 #[rstest]
 #[actix_web::test]
+async fn a_byte_that_is_no_text_spoils_the_field_that_holds_it(#[values(Sqlite, Postgres)] backend: Backend) {
+    let house = House::open(backend).await;
+    let client = house.client().await.without_token();
+    for (kind, time) in [("dial-in", 0), ("answer", 5), ("hangup", 65)] {
+        // A name in the letters of a code page of old.
+        let mut form = leg(kind, "c1", "101", time, "&CallStatus=ANSWER&CallerIDName=").into_bytes();
+        form.extend([0xc8, 0xe2, 0xe0, 0xed]);
+        assert_eq!(client.hook_post(EVENT, FORM, form).await.status, 200);
+    }
+    let [row] = &logged(&house).await[..] else { panic!("one row") };
+    assert_eq!((row.status.as_str(), row.number.as_deref(), row.talk_us), ("answered", Some("+79995550101"), 60_000_000));
+    let first = &house.journal().await[0];
+    assert!(first.raw.ends_with(&[0xc8, 0xe2, 0xe0, 0xed]), "kept as it came");
+    assert_eq!(refused(&house.journal().await).len(), 0);
+}
+
+#[rstest]
+#[actix_web::test]
 async fn a_leg_without_an_id_of_its_own_is_known_by_call_and_extension(#[values(Sqlite, Postgres)] backend: Backend) {
     let house = House::open(backend).await;
     let client = house.client().await.without_token();

@@ -136,3 +136,65 @@ impl Reply {
         errors.iter().map(|e| e["field"].as_str().expect("a field").to_owned()).collect()
     }
 }
+
+/// What somebody who listens hears.
+pub struct Heard {
+    body: actix_web::body::BoxBody,
+    text: String,
+    /// Of the last event.
+    pub id: String,
+}
+
+impl House {
+    /// Listens with a token, from after the event of an id on; the status when that is refused.
+    pub async fn listen(&self, app: i64, token: &str, after: Option<&str>) -> Result<Heard, u16> {
+        listen(&self.hookflash, app, token, after).await
+    }
+}
+
+/// [`House::listen`] at any server.
+pub async fn listen(server: &std::sync::Arc<hookflash::app::Hookflash>, app: i64, token: &str, after: Option<&str>) -> Result<Heard, u16> {
+    let service = init_service(App::new().configure(hookflash::http::configure(server.clone()))).await;
+    let mut request =
+        TestRequest::with_uri(&format!("/api/v1/apps/{app}/live")).insert_header((header::AUTHORIZATION, format!("Bearer {token}")));
+    if let Some(id) = after {
+        request = request.insert_header(("last-event-id", id.to_owned()));
+    }
+    let response = service.call(request.to_request()).await.expect("an answer");
+    if response.status() != 200 {
+        return Err(response.status().as_u16());
+    }
+    assert_eq!(response.headers().get(header::CONTENT_TYPE).expect("a type"), "text/event-stream");
+    let body = actix_web::body::MessageBody::boxed(response.into_body());
+    Ok(Heard { body, text: String::new(), id: String::new() })
+}
+
+impl Heard {
+    /// The next event and its data; `None`: the server has ended it. A minute without any is a failure.
+    pub async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((frame, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| frame.lines().find_map(|l| l.strip_prefix(name)).expect(name).to_owned();
+                let (id, kind, data) = (field("id: "), field("event: "), field("data: "));
+                (self.id, self.text) = (id, rest.to_owned());
+                return Some((kind, serde_json::from_str(&data).expect("JSON")));
+            }
+            let chunk = std::future::poll_fn(|cx| actix_web::body::MessageBody::poll_next(std::pin::Pin::new(&mut self.body), cx));
+            let chunk = tokio::time::timeout(std::time::Duration::from_secs(60), chunk).await.expect("an event within a minute")?;
+            self.text += std::str::from_utf8(&chunk.expect("a chunk")).expect("UTF-8");
+        }
+    }
+
+    /// Everything up to and with the first event of this kind for which `holds`.
+    pub async fn until(&mut self, kind: &str, holds: impl Fn(&Value) -> bool) -> Vec<(String, Value)> {
+        let mut heard = Vec::new();
+        loop {
+            let (what, data) = self.next().await.expect("the server goes on");
+            let found = what == kind && holds(&data);
+            heard.push((what, data));
+            if found {
+                return heard;
+            }
+        }
+    }
+}

@@ -4,56 +4,21 @@ use std::collections::BTreeMap;
 
 use actix_web::get;
 use actix_web::web::Json as Answer;
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::auth::Action;
-use crate::domain::interval::{self, Interval};
+use super::{Cut, Part, Stats};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
 use crate::http::extract::AppPath;
-use crate::http::query::Query;
+use crate::http::query::{Period, Within};
 use crate::roster::App;
 use crate::store::{Conn, Result as StoreResult, stats};
 
-/// Intervals in one answer: the hours of a month, with some to spare.
-const MOST: usize = 800;
-
 pub fn configure(cfg: &mut ServiceConfig) {
     cfg.service(extensions).service(places);
-}
-
-/// Which period, and how it is cut.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Wanted {
-    /// What began at this instant or later: RFC 3339, or a date (or a date with a time) on the clock of the application's time zone.
-    #[param(example = "2026-11-01")]
-    from: String,
-    /// What began before this instant; written as `from`.
-    #[param(example = "2026-12-01")]
-    to: String,
-    /// Cut into hours, days, weeks (from Monday) or months of the application's time zone, 800 at most; the whole period without it.
-    #[param(inline)]
-    interval: Option<Interval>,
-}
-
-/// Counts of a period.
-#[derive(Debug, Serialize, ToSchema)]
-struct Stats<T> {
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
-    interval: Option<Interval>,
-    /// The application's: its clock says where intervals begin.
-    timezone: String,
-    /// In the order of time; where nothing happened there is none.
-    items: Vec<T>,
 }
 
 /// What one extension did in one interval.
@@ -92,62 +57,28 @@ struct PlaceStats {
 }
 
 /// Calls by extension
-#[utoipa::path(params(Wanted), responses((status = 200, body = Stats<ExtensionStats>)))]
+#[utoipa::path(params(Period, Cut), responses((status = 200, body = Stats<ExtensionStats>)))]
 #[get("/apps/{app}/stats/extensions")]
-async fn extensions(at: AppPath, Query(wanted): Query<Wanted>) -> Result<Answer<Stats<ExtensionStats>>, Failure> {
-    count(&at, wanted, by_extension).await
+async fn extensions(at: AppPath, query: Within<Cut>) -> Result<Answer<Stats<ExtensionStats>>, Failure> {
+    super::count(&at, query.period, query.also.interval, part_by_part(by_extension)).await
 }
 
 /// Missed calls by queue and IVR
-#[utoipa::path(params(Wanted), responses((status = 200, body = Stats<PlaceStats>)))]
+#[utoipa::path(params(Period, Cut), responses((status = 200, body = Stats<PlaceStats>)))]
 #[get("/apps/{app}/stats/places")]
-async fn places(at: AppPath, Query(wanted): Query<Wanted>) -> Result<Answer<Stats<PlaceStats>>, Failure> {
-    count(&at, wanted, by_place).await
+async fn places(at: AppPath, query: Within<Cut>) -> Result<Answer<Stats<PlaceStats>>, Failure> {
+    super::count(&at, query.period, query.also.interval, part_by_part(by_place)).await
 }
 
-type Part = (Timestamp, Timestamp);
-
-async fn count<T: Send + 'static>(
-    at: &AppPath,
-    wanted: Wanted,
+fn part_by_part<T>(
     of: fn(&mut Conn, &App, Part, Timestamp) -> StoreResult<Vec<T>>,
-) -> Result<Answer<Stats<T>>, Failure> {
-    at.must(Action::ReadStats)?;
-    let (from, to, parts) = wanted.parts(&at.app.spec.timezone)?;
-    let (app, now) = (at.app.clone(), at.hookflash.clock.now());
-    let items = at.read(move |conn| {
+) -> impl FnOnce(&mut Conn, &App, &[Part], Timestamp) -> StoreResult<Vec<T>> {
+    move |conn, app, parts, now| {
         let mut items = Vec::new();
         for part in parts {
-            items.extend(of(conn, &app, part, now)?);
+            items.extend(of(conn, app, *part, now)?);
         }
         Ok(items)
-    });
-    let timezone = at.app.spec.timezone.clone();
-    Ok(Answer(Stats { from: from.rfc3339(), to: to.rfc3339(), interval: wanted.interval, timezone, items: items.await? }))
-}
-
-impl Wanted {
-    fn parts(&self, zone: &str) -> Result<(Timestamp, Timestamp, Vec<Part>), Failure> {
-        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-        let read = |name: &str, text: &str| {
-            // A `+` of the offset that was not escaped arrives as a space.
-            let at = interval::instant(&text.replace(' ', "+"), &zone).filter(|t| (0..=Timestamp::MAX.0).contains(&t.0));
-            at.ok_or_else(|| Failure::parameter(name, format!("{text:?} is no time; write 2026-11-01 or 2026-11-01T00:00:00Z")))
-        };
-        let (from, to) = (read("from", &self.from)?, read("to", &self.to)?);
-        if from >= to {
-            return Err(Failure::parameter("to", "must be later than from"));
-        }
-        let parts = match self.interval {
-            None => vec![(from, to)],
-            Some(interval) => interval::parts(from, to, interval, &zone, MOST).ok_or_else(|| {
-                Failure::parameter(
-                    "interval",
-                    format!("cuts the period into more than {MOST} parts; ask for less time, or a longer interval"),
-                )
-            })?,
-        };
-        Ok((from, to, parts))
     }
 }
 

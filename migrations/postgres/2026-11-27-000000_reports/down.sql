@@ -1,0 +1,11 @@
+DROP VIEW report_offers;
+DROP VIEW report_agent_times;
+DROP VIEW report_queue_intervals;
+DROP VIEW report_queue_entries;
+DROP VIEW report_legs;
+DROP VIEW report_calls;
+DROP INDEX queue_entries_by_queue;
+CREATE INDEX queue_entries_by_queue ON queue_entries (application, queue, joined_at);
+DROP TABLE agent_sums;
+ALTER TABLE ami_links DROP COLUMN watched_since;
+DROP TABLE outages;
