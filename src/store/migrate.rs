@@ -100,3 +100,19 @@ impl Drop for FileLock {
         let _ = self.0.unlock();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_migrations_have_one_version() {
+        let (sqlite, postgres) =
+            (names::<diesel::sqlite::Sqlite>(&SQLITE).expect("read"), names::<diesel::pg::Pg>(&POSTGRES).expect("read"));
+        for names in [sqlite, postgres] {
+            // Of two with one version only the first is applied, and nobody says so.
+            let doubled: Vec<&String> = names.iter().filter(|name| names.iter().filter(|other| other == name).count() > 1).collect();
+            assert_eq!(doubled, Vec::<&String>::new());
+        }
+    }
+}
