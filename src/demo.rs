@@ -62,18 +62,19 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     } else {
         None
     };
-    greet(&running, &pbx);
     asterisk.iter().for_each(asterisk::Asterisk::greet);
+    greet(&running, &pbx);
     let traffic = pbx.traffic(Traffic { per_minute: options.calls_per_minute, seed: options.seed, callers: numbers(40), calls: None });
     tokio::select! {
         result = follow(&running.hookflash) => result?,
         result = tokio::signal::ctrl_c() => result?,
     }
     println!("\nThe demo ends; its database goes with it.");
-    drop(asterisk);
     traffic.stop();
     pbx.stop().await;
-    running.stop().await
+    let stopped = running.stop().await;
+    drop(asterisk);
+    stopped
 }
 
 fn settings(url: String, port: u16) -> Settings {
@@ -81,7 +82,8 @@ fn settings(url: String, port: u16) -> Settings {
     settings.server.bind = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     settings.database.url = DatabaseUrl::new(url);
     settings.auth.admin_token = Some(SecretString::from(TOKEN));
-    settings.outbound.allow_private = vec![ipnet::IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+    // All of loopback: the real Asterisk has an address of its own there.
+    settings.outbound.allow_private = ipnet::IpNet::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8).into_iter().collect();
     settings
 }
 
