@@ -94,7 +94,8 @@ async fn the_key_is_asked_for(#[case] query: &str, #[case] status: u16) {
 #[case::the_proxy_itself("10.0.0.1:5", "", "10.0.0.0/8", 403)]
 #[case::forged_before_the_proxy("10.0.0.1:5", "203.0.113.9, 198.51.100.7", "10.0.0.0/8", 403)]
 #[case::from_elsewhere_past_two_proxies("10.0.0.1:5", "203.0.113.9, 198.51.100.7, 10.0.0.2", "10.0.0.0/8", 403)]
-#[case::nonsense("10.0.0.1:5", "203.0.113.9, 203.0.113.9:80", "10.0.0.0/8", 403)]
+#[case::with_a_port("10.0.0.1:5", "198.51.100.7, 203.0.113.9:80", "10.0.0.0/8", 200)]
+#[case::nonsense("10.0.0.1:5", "203.0.113.9, 203.0.113.9:port", "10.0.0.0/8", 403)]
 #[case::another_proxy("192.0.2.1:5", "203.0.113.9", "10.0.0.0/8", 403)]
 #[actix_web::test]
 async fn the_source_is_checked(#[case] peer: &str, #[case] forwarded: &str, #[case] trusted: &str, #[case] status: u16) {
