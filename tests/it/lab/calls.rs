@@ -17,8 +17,8 @@ fn client() -> Scenario {
 async fn an_agent_answers_and_the_caller_hangs_up(#[values(Sqlite, Postgres)] backend: Backend) {
     let lab = Lab::without_server(backend, |_| {}).await;
     lab.serve().await;
-    let ann = lab.agent(101, &Scenario::answers(300).stays(), 1).await;
-    let caller = lab.caller(1, &client().talks(1_000)).await;
+    let ann = lab.agent(101, &Scenario::answers(600).stays(), 1).await;
+    let caller = lab.caller(1, &client().talks(1_500)).await;
     lab.until("ann", "on_call").await;
     caller.done().await;
     ann.done().await;
@@ -114,7 +114,7 @@ async fn a_caller_who_gives_up_in_the_queue_is_missed_once() {
 async fn a_caller_who_gives_up_while_it_rings_is_no_miss_of_the_agent() {
     let lab = Lab::open().await;
     let ann = lab.agent(101, &Scenario::rings_out(), 1).await;
-    let caller = lab.caller(1, &client().abandons(1_000)).await;
+    let caller = lab.caller(1, &client().abandons(2_000)).await;
     lab.until("ann", "ringing").await;
     caller.done().await;
     ann.done().await;
@@ -148,10 +148,10 @@ async fn two_callers_have_one_agent_one_after_the_other(#[values(Sqlite, Postgre
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_rung_in_wrap_up() {
     let lab = Lab::with(|app| app["queue"][0].as_table_mut().unwrap()["wrap_up_time_limit"] = 2.into()).await;
-    let ann = lab.agent(101, &Scenario::answers(0).stays(), 2).await;
-    let one = lab.caller(1, &client().talks(500)).await;
+    let ann = lab.agent(101, &Scenario::answers(600).stays(), 2).await;
+    let one = lab.caller(1, &client().talks(1_500)).await;
     lab.until("ann", "on_call").await;
-    let two = lab.caller(2, &client().talks(500)).await;
+    let two = lab.caller(2, &client().talks(1_500)).await;
     for phone in [one, two, ann] {
         phone.done().await;
     }
@@ -180,7 +180,7 @@ async fn all_are_rung_and_the_first_who_answers_has_the_call() {
     let ann = lab.agent(101, &Scenario::rings_out(), 1).await;
     let bob = lab.agent(102, &Scenario::rings_out(), 1).await;
     let eve = lab.agent(103, &Scenario::answers(500).stays(), 1).await;
-    let caller = lab.caller(1, &client().talks(700)).await;
+    let caller = lab.caller(1, &client().talks(2_000)).await;
     lab.until("eve", "on_call").await;
     for freed in ["ann", "bob"] {
         lab.until(freed, "available").await;
