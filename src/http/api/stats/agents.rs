@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Cut, Part, Stats};
+use super::{Cut, Ends, Part, Stats};
 use crate::domain::agent_stats::Figures;
 use crate::domain::agent_time::Sums;
 use crate::domain::time::Timestamp;
@@ -26,11 +26,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
 #[derive(Debug, Serialize, ToSchema)]
 struct AgentStats {
     agent: String,
-    /// The interval: its begin belongs to it, its end does not.
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     #[serde(flatten)]
     counts: AgentCounts,
 }
@@ -41,11 +38,8 @@ struct GroupStats {
     group: String,
     /// Who is in it now: theirs are the counts.
     agents: Vec<String>,
-    /// The interval: its begin belongs to it, its end does not.
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     #[serde(flatten)]
     counts: AgentCounts,
 }
@@ -105,8 +99,7 @@ async fn agents(at: AppPath, query: Within<Cut>) -> Result<Answer<Stats<AgentSta
     super::count(&at, query.period, query.also.interval, |conn, app, parts, now| {
         let view = |part: &Part, (agent, figures): (&String, &Figures)| AgentStats {
             agent: agent.clone(),
-            from: part.0.rfc3339(),
-            to: part.1.rfc3339(),
+            within: (*part).into(),
             counts: figures.into(),
         };
         let all = figures(conn, app, parts, now)?;
@@ -132,8 +125,7 @@ async fn groups(at: AppPath, query: Within<Cut>) -> Result<Answer<Stats<GroupSta
                     items.push(GroupStats {
                         group: group.id.clone(),
                         agents: group.agents.clone(),
-                        from: part.0.rfc3339(),
-                        to: part.1.rfc3339(),
+                        within: (*part).into(),
                         counts: (&together).into(),
                     });
                 }

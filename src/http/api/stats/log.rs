@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{Cut, Part, Stats};
+use super::{Cut, Ends, Part, Stats};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
 use crate::http::error::Failure;
@@ -24,11 +24,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
 /// What one extension did in one interval.
 #[derive(Debug, Serialize, ToSchema)]
 struct ExtensionStats {
-    /// The interval: its begin belongs to it, its end does not.
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     extension: Option<String>,
     /// Whose phone it is now.
     agent: Option<String>,
@@ -45,10 +42,8 @@ struct ExtensionStats {
 /// What one place lost in one interval.
 #[derive(Debug, Serialize, ToSchema)]
 struct PlaceStats {
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     /// The PBX's name of the queue or IVR; of a call that only touched phones the phone.
     place: Option<String>,
     #[serde(rename = "type")]
@@ -85,8 +80,7 @@ fn part_by_part<T>(
 fn by_extension(conn: &mut Conn, app: &App, part: Part, now: Timestamp) -> StoreResult<Vec<ExtensionStats>> {
     let mut found: BTreeMap<Option<String>, ExtensionStats> = BTreeMap::new();
     let fresh = |extension: &Option<String>| ExtensionStats {
-        from: part.0.rfc3339(),
-        to: part.1.rfc3339(),
+        within: part.into(),
         extension: extension.clone(),
         agent: extension.as_deref().and_then(|e| app.agent_of(e)).map(|a| a.id.clone()),
         incoming: 0,
@@ -117,12 +111,6 @@ fn by_place(conn: &mut Conn, app: &App, part: Part, now: Timestamp) -> StoreResu
     let mut found = stats::missed(conn, app.id(), part, now)?;
     found.sort();
     let kind = |place: &Option<String>| app.extension_type(place.as_deref()?.rsplit('*').next()?);
-    let view = |(place, missed): (Option<String>, i64)| PlaceStats {
-        from: part.0.rfc3339(),
-        to: part.1.rfc3339(),
-        kind: kind(&place),
-        place,
-        missed,
-    };
+    let view = |(place, missed): (Option<String>, i64)| PlaceStats { within: part.into(), kind: kind(&place), place, missed };
     Ok(found.into_iter().map(view).collect())
 }

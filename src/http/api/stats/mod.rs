@@ -38,6 +38,21 @@ pub fn configure(cfg: &mut ServiceConfig) {
 /// A begin and an end.
 type Part = (Timestamp, Timestamp);
 
+/// The ends of a part: its begin belongs to it, its end does not.
+#[derive(Debug, Serialize, ToSchema)]
+struct Ends {
+    #[schema(format = DateTime)]
+    from: String,
+    #[schema(format = DateTime)]
+    to: String,
+}
+
+impl From<Part> for Ends {
+    fn from((from, to): Part) -> Ends {
+        Ends { from: from.rfc3339(), to: to.rfc3339() }
+    }
+}
+
 /// How the period is cut.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -85,10 +100,8 @@ impl Measured {
 /// Counts of a period.
 #[derive(Debug, Serialize, ToSchema)]
 struct Stats<T> {
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     interval: Option<Interval>,
     /// The application's: its clock says where intervals begin.
     timezone: String,
@@ -118,7 +131,7 @@ async fn count<T: Send + 'static>(
     if items.len() > MOST_ITEMS {
         return Err(too_many(MOST_ITEMS, "items"));
     }
-    Ok(Answer(Stats { from: from.rfc3339(), to: to.rfc3339(), interval, timezone, items }))
+    Ok(Answer(Stats { within: (from, to).into(), interval, timezone, items }))
 }
 
 fn too_many(most: usize, what: &str) -> Failure {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::queues::QueueCounts;
-use super::{Measured, Part, Stats};
+use super::{Ends, Measured, Part, Stats};
 use crate::domain::outage;
 use crate::domain::queue_stats::{Figures, rate};
 use crate::domain::time::Timestamp;
@@ -28,11 +28,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
 struct NumberStats {
     number: String,
     tags: BTreeMap<String, String>,
-    /// The interval: its begin belongs to it, its end does not.
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     #[serde(flatten)]
     counts: NumberCounts,
 }
@@ -46,11 +43,8 @@ struct TagStats {
     value: String,
     /// The numbers that have it now.
     numbers: Vec<String>,
-    /// The interval: its begin belongs to it, its end does not.
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     #[serde(flatten)]
     counts: NumberCounts,
 }
@@ -90,7 +84,7 @@ async fn number_stats(at: AppPath, query: Within<Measured>) -> Result<Answer<Sta
         for part in parts {
             for (number, figures) in by_number(conn, app, *part, &measured, now)? {
                 let tags = app.spec.number.iter().find(|n| n.number == number).map(|n| n.tags.clone()).unwrap_or_default();
-                items.push(NumberStats { number, tags, from: part.0.rfc3339(), to: part.1.rfc3339(), counts: counts(&[figures]) });
+                items.push(NumberStats { number, tags, within: (*part).into(), counts: counts(&[figures]) });
             }
         }
         Ok(items)
@@ -123,8 +117,7 @@ async fn tag_stats(at: AppPath, query: Within<Measured>) -> Result<Answer<Stats<
                     tag: (*tag).clone(),
                     value: (*value).clone(),
                     numbers: numbers.iter().map(|n| (*n).clone()).collect(),
-                    from: part.0.rfc3339(),
-                    to: part.1.rfc3339(),
+                    within: (*part).into(),
                     counts: counts(&theirs),
                 });
             }

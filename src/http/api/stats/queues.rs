@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::agents::times;
-use super::{Measured, Part, Stats};
+use super::{Ends, Measured, Part, Stats};
 use crate::domain::agent::State;
 use crate::domain::queue_stats::Figures;
 use crate::domain::time::Timestamp;
@@ -27,11 +27,8 @@ pub fn configure(cfg: &mut ServiceConfig) {
 #[derive(Debug, Serialize, ToSchema)]
 struct QueueStats {
     queue: String,
-    /// The interval: its begin belongs to it, its end does not.
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
+    #[serde(flatten)]
+    within: Ends,
     /// The limit of the service level, seconds.
     answered_within_s: i64,
     #[serde(flatten)]
@@ -124,8 +121,7 @@ fn all(conn: &mut Conn, app: &App, parts: &[Part], measured: &Measured, now: Tim
             if figures != Figures::default() {
                 items.push(QueueStats {
                     queue: queue.id.clone(),
-                    from: part.0.rfc3339(),
-                    to: part.1.rfc3339(),
+                    within: (*part).into(),
                     answered_within_s: limits.within_s,
                     wrap_up_ms: figures.wrap_up_us / 1_000,
                     aht_ms: figures.handling_us().map(|us| us / 1_000),
