@@ -299,7 +299,7 @@ pub fn day(folder: &Path, size: Size) -> anyhow::Result<Row> {
         better: Better::Lower,
         measured: took * 8.0 / hours,
         must: 120.0,
-        aim: 40.0,
+        aim: 30.0,
         note: format!(
             "{hours} h lived in {took:.1} s: {} calls, {} answered, nothing that must hold failed",
             report.offered, report.answered
