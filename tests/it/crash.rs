@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hookflash::domain::spec::{Agent, Application};
-use hookflash::net::{Http, Request, Response};
+use hookflash::net::{Http, Response};
 use hookflash::store::{agents, live, log};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -56,17 +56,9 @@ fn ten_agents(app: &mut Application) {
 impl History {
     /// Sends until somebody answers.
     async fn send(&self, http: &Http, path: &str, form: &str) -> Response {
-        loop {
-            let url = format!("{}{path}", self.url.read().unwrap());
-            let request = Request { method: "POST", body: Some(form.to_owned().into()), ..Request::get(url) };
-            match http.send(request.header("content-type", FORM), Duration::from_secs(30)).await {
-                Ok(response) if response.status != 503 => {
-                    self.answers.fetch_add(1, SeqCst);
-                    return response;
-                }
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
-        }
+        let response = insist(http, || self.url.read().unwrap().clone(), path, form).await;
+        self.answers.fetch_add(1, SeqCst);
+        response
     }
 
     async fn tell(&self, http: &Http, form: String) {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hookflash::domain::agent::OfferState;
 use hookflash::domain::spec::{Agent, Application};
-use hookflash::net::{Http, Request, Response};
+use hookflash::net::{Http, Response};
 use hookflash::routing::record;
 use hookflash::store::offers::{self, Offer};
 use hookflash::store::{agents, decisions};
@@ -46,18 +46,14 @@ struct History {
 impl History {
     /// Sends to that node, and to the other when it does not answer, as a proxy before them would.
     async fn send(&self, http: &Http, mut node: usize, path: &str, form: &str) -> Response {
-        loop {
-            let url = format!("{}{path}", self.nodes[node].read().unwrap());
-            let request = Request { method: "POST", body: Some(form.to_owned().into()), ..Request::get(url) };
-            match http.send(request.header("content-type", FORM), Duration::from_secs(30)).await {
-                Ok(response) if response.status != 503 => {
-                    self.answers.fetch_add(1, SeqCst);
-                    return response;
-                }
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
-            }
+        let url = || {
+            let url = self.nodes[node].read().unwrap().clone();
             node = 1 - node;
-        }
+            url
+        };
+        let response = insist(http, url, path, form).await;
+        self.answers.fetch_add(1, SeqCst);
+        response
     }
 }
 

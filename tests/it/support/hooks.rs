@@ -35,6 +35,17 @@ pub fn asked(call: &str) -> String {
     format!("CallID={call}&CallerIDNum=%2B79995550101&CalledExtension=0047%2A099")
 }
 
+/// Posts to the server that `url` names at each try until one answers: as a PBX that does not give up.
+pub async fn insist(http: &Http, mut url: impl FnMut() -> String, path: &str, form: &str) -> Response {
+    loop {
+        let request = Request { method: "POST", body: Some(form.to_owned().into()), ..Request::get(format!("{}{path}", url())) };
+        match http.send(request.header("content-type", FORM), Duration::from_secs(30)).await {
+            Ok(response) if response.status != 503 => return response,
+            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
 impl Client {
     pub async fn hook_get(&self, path: &str, query: &str) -> Reply {
         self.send(TestRequest::with_uri(&format!("{path}?{query}")).method(Method::GET)).await
