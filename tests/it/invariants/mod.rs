@@ -20,7 +20,7 @@ use history::{Outcome, Step, any_step, live};
 
 /// Agents and steps of the long histories.
 const LONG: [(Backend, usize, usize, u8); 3] =
-    [(Backend::Sqlite, 240, 1_000, 1), (Backend::Sqlite, 120, 1_000, 2), (Backend::Postgres, 60, 250, 3)];
+    [(Backend::Sqlite, 240, 2_500, 1), (Backend::Sqlite, 120, 2_500, 2), (Backend::Postgres, 60, 500, 3)];
 
 fn steps(count: usize, seed: u8) -> Vec<Step> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
@@ -47,7 +47,7 @@ fn holds(invariant: u8, at_least: u64) {
 
 #[test]
 fn answers_are_those_of_the_slow_reference() {
-    holds(0, 1_200);
+    holds(0, 2_000);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn invariant_14_the_times_in_state_add_up() {
 
 #[test]
 fn invariant_15_a_decision_is_made_again_from_its_record() {
-    holds(15, 500);
+    holds(15, 1_000);
 }
 
 #[test]
