@@ -233,8 +233,9 @@ impl Follower {
     }
 
     fn agents(&mut self, states: &[AgentState], app: &App, legs: &[LiveLeg], now: Timestamp, told: &mut Vec<Event>) {
+        let states: HashMap<&str, &AgentState> = states.iter().map(|s| (s.agent.as_str(), s)).collect();
         for agent in &app.spec.agent {
-            let Some(state) = states.iter().find(|s| s.agent == agent.id) else { continue };
+            let Some(state) = states.get(agent.id.as_str()) else { continue };
             let data = json(&AgentView::new(agent, &app.spec.group, Some(state), legs, now));
             let print = fingerprint(&data);
             if self.agents.insert(agent.id.clone(), print) != Some(print) && self.began {
