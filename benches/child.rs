@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use hookflash::config::{DatabaseUrl, Settings};
-use hookflash::domain::time::Clock;
+use hookflash::domain::time::{Clock, Timestamp};
 use hookflash::{server, telemetry};
 
-use crate::{references, wire};
+use crate::{asker, references, wire};
 
 /// What a process of this program is.
 #[derive(Clone, Debug, Subcommand)]
@@ -23,6 +23,14 @@ pub enum Role {
         port: u16,
         /// A file; absent: the URL in the environment, which holds a password.
         database: Option<PathBuf>,
+    },
+    /// Asks for decisions, without HTTP, on the database whose URL is in the environment; says how many claimed an agent.
+    #[command(hide = true)]
+    Ask {
+        seed: u64,
+        /// When it begins, microseconds since 1970; its virtual clock then stands there.
+        begin_us: i64,
+        lasts_ms: u64,
     },
     /// The reference of lookups.
     #[command(hide = true)]
@@ -37,6 +45,11 @@ impl Role {
     pub fn play(self) -> anyhow::Result<()> {
         match self {
             Role::Serve { port, database } => serve(port, database.as_deref()),
+            Role::Ask { seed, begin_us, lasts_ms } => {
+                let made = asker::run(std::env::var(URL)?, seed, Timestamp(begin_us), Duration::from_millis(lasts_ms))?;
+                println!("{made}");
+                Ok(())
+            }
             Role::Hello { port } => references::hello(port),
             Role::Ingest { port, database } => references::ingest(port, &database),
         }
@@ -57,6 +70,18 @@ fn serve(port: u16, database: Option<&Path>) -> anyhow::Result<()> {
     let clock = Clock::system();
     let _telemetry = telemetry::init(&settings.log, telemetry::Output::Stdout, clock.clone())?;
     tokio::runtime::Runtime::new()?.block_on(server::run(settings, clock))
+}
+
+/// Starts a process that asks for decisions on the database at a URL.
+pub fn ask(url: &str, seed: u64, begin: Timestamp, lasts: Duration) -> anyhow::Result<std::process::Child> {
+    Command::new(std::env::current_exe()?)
+        .arg("ask")
+        .args([seed.to_string(), begin.0.to_string(), lasts.as_millis().to_string()])
+        .env(URL, url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting a process that asks")
 }
 
 /// A running process; killed when dropped, as a crash would end it.

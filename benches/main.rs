@@ -7,6 +7,7 @@
 //! A benchmark informs, it does not fail: the marks stand beside the figures. Other work on the machine falsifies latencies; look at the
 //! load average that the report shows.
 
+mod asker;
 mod child;
 mod closed;
 mod fill;

@@ -96,8 +96,8 @@ impl Stage {
 }
 
 /// Makes a database of its own on a PostgreSQL, with the application that claims and a contact for each agent; its URL.
-pub fn postgres(server: &str) -> anyhow::Result<String> {
-    let name = format!("bench_{}", std::process::id());
+pub fn postgres(server: &str, name: &str) -> anyhow::Result<String> {
+    let name = format!("bench_{}_{name}", std::process::id());
     Conn::open(&Url::Postgres(server.to_owned()))?.execute(&format!("CREATE DATABASE {name}"))?;
     let (base, _) = server.rsplit_once('/').context("a URL with a database")?;
     let url = format!("{base}/{name}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use tokio::task::JoinSet;
 
 use super::chance::Chance;
 use super::report::Report;
@@ -89,6 +90,8 @@ struct Day<'p> {
     planned: u64,
     steps: u64,
     world: World,
+    /// Decisions that are made again beside the day; what came of it where it is another.
+    replays: JoinSet<Option<(i64, String)>>,
     report: Report,
 }
 
@@ -102,7 +105,7 @@ pub async fn run(plan: &Plan, url: String, mut progress: impl FnMut(f64)) -> any
     let mut settings = Settings::default();
     settings.database.url = DatabaseUrl::new(url);
     settings.secrets.key = Some("00".repeat(32).into());
-    let hookflash = Hookflash::open(settings, clock.clone()).await?;
+    let hookflash = open(settings, &clock).await?;
     let spec = centre(plan)?;
     let world = World::new(&spec);
     let declared = spec.clone();
@@ -114,7 +117,19 @@ pub async fn run(plan: &Plan, url: String, mut progress: impl FnMut(f64)) -> any
     let app = hookflash.roster.app(APP).context("the centre")?;
     let chance = Chance { seed: plan.seed };
     let report = Report::new(plan);
-    let mut day = Day { plan, chance, hookflash, app, clock, agenda: BinaryHeap::new(), planned: 0, steps: 0, world, report };
+    let mut day = Day {
+        plan,
+        chance,
+        hookflash,
+        app,
+        clock,
+        agenda: BinaryHeap::new(),
+        planned: 0,
+        steps: 0,
+        world,
+        replays: JoinSet::new(),
+        report,
+    };
     let length_us = (plan.hours * 3.6e9) as i64;
     day.plan_at(day.gap(0), What::Arrive(0));
     day.plan_at(SWEEP_US, What::Sweep);
@@ -136,6 +151,12 @@ pub async fn run(plan: &Plan, url: String, mut progress: impl FnMut(f64)) -> any
     day.close().await?;
     day.report.finish(&day.world, day.clock.now().0 - BEGIN.0, begun.elapsed());
     Ok(day.report)
+}
+
+async fn open(settings: Settings, clock: &Clock) -> anyhow::Result<Arc<Hookflash>> {
+    let hookflash = Hookflash::open(settings, clock.clone()).await?;
+    hookflash.db.throw_away();
+    Ok(hookflash)
 }
 
 /// The application: its agents in one group a queue; each queue has the group of the next one as backup.
@@ -186,7 +207,7 @@ impl Day<'_> {
     async fn restart(&mut self) -> anyhow::Result<()> {
         let settings = self.hookflash.settings.clone();
         self.hookflash.db.flush().await;
-        self.hookflash = Hookflash::open(settings, self.clock.clone()).await?;
+        self.hookflash = open(settings, &self.clock).await?;
         self.app = self.hookflash.roster.app(APP).context("the centre")?;
         Ok(())
     }
@@ -225,6 +246,9 @@ impl Day<'_> {
             What::HangUp(call) if self.world.calls[call].stage == Stage::Talking => self.hang_up(call, at, "ANSWER").await,
             What::Sweep => {
                 self.plan_at(at + SWEEP_US, What::Sweep);
+                while let Some(replayed) = self.replays.try_join_next() {
+                    self.judge(replayed?);
+                }
                 timers::sweep(&self.hookflash).await;
                 Ok(())
             }
@@ -245,10 +269,12 @@ impl Day<'_> {
         }
         if let Some(decision) = answer.decision {
             self.report.decided += 1;
-            let again = record::replay(&decision.caller, &decision.inputs);
-            if again.is_some_and(|again| (&again.agents, &again.candidates) != (&decision.agents, &decision.candidates)) {
-                self.world.fault(at, format!("decision {} is another when it is made again", decision.id));
-            }
+            let made = decision.clone();
+            self.replays.spawn_blocking(move || {
+                let again = record::replay(&made.caller, &made.inputs)?;
+                let differs = (&again.agents, &again.candidates) != (&made.agents, &made.candidates);
+                differs.then(|| (at, format!("decision {} is another when it is made again", made.id)))
+            });
             self.hookflash.db.decide_later(decision, APP);
         }
         if let Some(how) = status.and_then(outcome) {
@@ -377,8 +403,17 @@ impl Day<'_> {
         Ok(())
     }
 
+    fn judge(&mut self, replayed: Option<(i64, String)>) {
+        if let Some((at, fault)) = replayed {
+            self.world.fault(at, fault);
+        }
+    }
+
     /// The lights go out: what the core holds must agree with what was seen.
     async fn close(&mut self) -> anyhow::Result<()> {
+        while let Some(replayed) = self.replays.join_next().await {
+            self.judge(replayed?);
+        }
         self.clock.advance(600_000_000);
         timers::sweep(&self.hookflash).await;
         self.hookflash.db.flush().await;

@@ -51,11 +51,8 @@ pub fn together(
         offers::lock_call(conn, &call)?;
     }
     let stored = match calls::lock(conn, app.id(), &call)? {
-        Some(stored) => Some(stored),
-        None => {
-            calls::ensure(conn, app.id(), &call, now)?;
-            if conn.is_postgres() { calls::lock(conn, app.id(), &call)? } else { None }
-        }
+        None if !calls::ensure(conn, app.id(), &call, now)? => calls::lock(conn, app.id(), &call)?,
+        found => found,
     };
     let Stored { facts: old, version } = stored.unwrap_or(Stored { facts: CallFacts::default(), version: 0 });
     let facts = joined(&old, events, now)?;

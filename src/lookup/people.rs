@@ -11,7 +11,7 @@ use crate::store::{Conn, Result, agents, routed};
 
 /// Reads the states of a stage's agents that are not there yet.
 pub fn load(conn: &mut Conn, app: &App, stage: &Stage, states: &mut HashMap<String, AgentState>) -> Result<()> {
-    let missing: Vec<String> = stage.agents().filter(|a| !states.contains_key(*a)).cloned().collect();
+    let missing: Vec<&str> = stage.agents().map(String::as_str).filter(|a| !states.contains_key(*a)).collect();
     if !missing.is_empty() {
         states.extend(agents::get_many(conn, app.id(), &missing)?.into_iter().map(|s| (s.agent.clone(), s)));
     }

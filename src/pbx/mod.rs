@@ -8,6 +8,8 @@ pub mod asterisk;
 pub mod setup;
 pub mod telphin;
 
+use std::borrow::Cow;
+
 use self::action::{Action, Report};
 use crate::domain::agent::QueueLogin;
 use crate::domain::event::CallEvent;
@@ -106,9 +108,17 @@ pub enum Pbx {
 }
 
 /// The fields of a form. Bytes that are no UTF-8 spoil the one value that holds them, and only where they stand.
-fn form(bytes: &[u8]) -> Result<Vec<(String, String)>, Unreadable> {
-    serde_urlencoded::from_bytes(bytes.trim_ascii()).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))
+fn form(bytes: &[u8]) -> Result<Vec<Parameter<'_>>, Unreadable> {
+    /// What is not escaped stays where it was received.
+    #[derive(serde::Deserialize)]
+    struct Pair<'a>(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Cow<'a, str>);
+    let pairs: Vec<Pair<'_>> =
+        serde_urlencoded::from_bytes(bytes.trim_ascii()).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))?;
+    Ok(pairs.into_iter().map(|Pair(name, value)| (name.to_ascii_lowercase(), value)).collect())
 }
+
+/// A parameter of a request: its name in lower case, and its value.
+type Parameter<'a> = (String, Cow<'a, str>);
 
 impl Pbx {
     /// Reads the PBX's own table of a declaration.

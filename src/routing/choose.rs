@@ -4,7 +4,7 @@
 //! id. "Tried" leads it, so that a call rings nobody again while somebody untried is free, and begins anew when nobody is left. Chance
 //! comes from a seed that is recorded with the decision: the same inputs give the same choice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,10 @@ impl Stage {
     pub fn queue(app: &Application, queue: &Queue, now: Timestamp) -> Stage {
         let primary = super::members(app, &queue.primary_groups);
         let mut backup = super::members(app, &queue.backup_groups);
-        backup.retain(|agent| !primary.contains(agent));
+        if !backup.is_empty() {
+            let first: HashSet<&str> = primary.iter().map(String::as_str).collect();
+            backup.retain(|agent| !first.contains(agent.as_str()));
+        }
         let mut levels = vec![Level { agents: primary, after_s: 0 }];
         if !backup.is_empty() {
             levels.push(Level { agents: backup, after_s: queue.route_to_backup_groups_after });

@@ -9,6 +9,8 @@ pub mod choose;
 pub mod entrance;
 pub mod record;
 
+use std::collections::HashSet;
+
 use crate::domain::agent::{AgentState, ManualStatus, Reachability, Refusal};
 use crate::domain::spec::{Agent, Application, StepDecl};
 use crate::domain::time::Timestamp;
@@ -44,15 +46,9 @@ fn person<'k>(known: &'k Known, word: &str) -> &'k Option<String> {
 }
 
 fn members(app: &Application, groups: &[String]) -> Vec<String> {
-    let mut agents = Vec::new();
-    for group in app.group.iter().filter(|g| groups.contains(&g.id)) {
-        for agent in &group.agents {
-            if !agents.contains(agent) {
-                agents.push(agent.clone());
-            }
-        }
-    }
-    agents
+    let mut seen = HashSet::new();
+    let of_groups = app.group.iter().filter(|g| groups.contains(&g.id)).flat_map(|g| &g.agents);
+    of_groups.filter(|agent| seen.insert(agent.as_str())).cloned().collect()
 }
 
 /// The first reason for which an agent cannot take the call; `None`: he can. `tried`: the call has tried him, and does not come back to him.

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::prepared::{kept, update};
+use super::prepared::{kept, one_of, update};
 use super::schema::agent_states;
 use super::{Conn, Result, live, times};
 use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin, State};
@@ -90,30 +90,32 @@ impl Row {
 }
 
 pub fn get(conn: &mut Conn, application: i64, agent: &str) -> Result<Option<AgentState>> {
-    let row: Option<Row> =
-        on_backend!(conn, |c| agent_states::table.find((application, agent)).select(Row::as_select()).first(c).optional())?;
+    let this = agent_states::table.find((application, agent));
+    let row: Option<Row> = on_backend!(conn, |c| kept!(this.select(Row::as_select())).get_result(c).optional())?;
     Ok(row.map(Row::into_state))
 }
 
 /// Reads an agent to change him; on PostgreSQL his row stays locked until the transaction ends.
 pub fn lock(conn: &mut Conn, application: i64, agent: &str) -> Result<Option<AgentState>> {
-    let query = agent_states::table.find((application, agent));
+    let this = agent_states::table.find((application, agent));
     let row: Option<Row> = match conn {
-        Conn::Sqlite(c) => query.select(Row::as_select()).first(c).optional()?,
-        Conn::Postgres(c) => query.select(Row::as_select()).for_update().first(c).optional()?,
+        Conn::Sqlite(c) => kept!(this.select(Row::as_select())).get_result(c).optional()?,
+        Conn::Postgres(c) => kept!(this.select(Row::as_select()).for_update()).get_result(c).optional()?,
     };
     Ok(row.map(Row::into_state))
 }
 
-pub fn get_many(conn: &mut Conn, application: i64, agents: &[String]) -> Result<Vec<AgentState>> {
-    // A list of any length is a statement of its own, which is prepared anew; a few agents are read sooner one by one.
-    if agents.len() <= 8 {
+pub fn get_many(conn: &mut Conn, application: i64, agents: &[&str]) -> Result<Vec<AgentState>> {
+    let few = if conn.is_postgres() { 2 } else { 8 };
+    if agents.len() <= few {
+        // As many statements cost less than one with a list, which PostgreSQL plans anew each time.
         return agents.iter().filter_map(|agent| get(conn, application, agent).transpose()).collect();
     }
-    let rows: Vec<Row> = on_backend!(conn, |c| agent_states::table
-        .filter(agent_states::application.eq(application).and(agent_states::agent.eq_any(agents)))
-        .select(Row::as_select())
-        .load(c))?;
+    let all = agent_states::table.filter(agent_states::application.eq(application));
+    let rows: Vec<Row> = match conn {
+        Conn::Sqlite(c) => kept!(all.filter(one_of("agent", agents)?).select(Row::as_select())).load(c)?,
+        Conn::Postgres(c) => kept!(all.filter(agent_states::agent.eq_any(agents)).select(Row::as_select())).load(c)?,
+    };
     Ok(rows.into_iter().map(Row::into_state).collect())
 }
 
@@ -130,8 +132,7 @@ pub fn all(conn: &mut Conn, application: i64) -> Result<Vec<AgentState>> {
 pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &AgentState) -> Result<()> {
     let row = Row::from_state(application, extension, state);
     let this = agent_states::application.eq(application).and(agent_states::agent.eq(&row.agent));
-    on_backend!(conn, |c| kept!(update(agent_states::table, this, &row)).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(update(agent_states::table, this, &row)).run(c))?)
 }
 
 /// Makes the state of a new agent, or follows the change of his extension: what is live there is his from now on.

@@ -104,14 +104,15 @@ impl LegRow {
 pub fn lock(conn: &mut Conn, application: i64, call: &str) -> Result<Option<Stored>> {
     let query = calls::table.find((application, call)).select((calls::facts, calls::version));
     let row: Option<(String, i64)> = match conn {
-        Conn::Sqlite(c) => query.first(c).optional()?,
-        Conn::Postgres(c) => query.for_update().first(c).optional()?,
+        Conn::Sqlite(c) => kept!(query).get_result(c).optional()?,
+        Conn::Postgres(c) => kept!(query.for_update()).get_result(c).optional()?,
     };
     row.map(|(facts, version)| Ok(Stored { facts: from_json(&facts)?, version })).transpose()
 }
 
-/// Makes sure that a row is there to be locked: two nodes may meet a new call at once. SQLite has one writer and needs none.
-pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> Result<()> {
+/// Makes sure that a call which was not there has a row of ours alone: two nodes may meet a new call at once. False: another node was quicker,
+/// and its row can be locked now. SQLite has one writer and needs none.
+pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> Result<bool> {
     if let Conn::Postgres(c) = conn {
         let empty = (
             calls::application.eq(application),
@@ -124,9 +125,9 @@ pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> 
             calls::version.eq(0),
             calls::facts.eq("{}"),
         );
-        diesel::insert_into(calls::table).values(empty).on_conflict_do_nothing().execute(c)?;
+        return Ok(kept!(diesel::insert_into(calls::table).values(empty).on_conflict_do_nothing()).execute(c)? > 0);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// A call's facts as they are now; for whoever changes nothing.
@@ -160,9 +161,8 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
         }
     };
     if updated == 0 {
-        on_backend!(conn, |c| diesel::insert_into(calls::table)
-            .values((calls::application.eq(application), calls::id.eq(call), values))
-            .execute(c))?;
+        let row = diesel::insert_into(calls::table).values((calls::application.eq(application), calls::id.eq(call), values));
+        on_backend!(conn, |c| kept!(row).run(c))?;
     }
     Ok(())
 }
@@ -189,8 +189,7 @@ pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
         legs::source.eq(excluded(legs::source)),
         legs::logged_at.eq(excluded(legs::logged_at)),
     );
-    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news)).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news)).run(c))?)
 }
 
 pub fn delete_leg(conn: &mut Conn, application: i64, call: &str, leg: &str) -> Result<()> {
@@ -249,7 +248,7 @@ pub fn legs_of(conn: &mut Conn, application: i64, of: &[String]) -> Result<Vec<L
 
 /// The agent who last spoke with `number`, looking back to `since`.
 pub fn last_agent(conn: &mut Conn, application: i64, number: &str, since: Timestamp) -> Result<Option<String>> {
-    let found: Option<Option<String>> = on_backend!(conn, |c| legs::table
+    let spoken = legs::table
         .filter(
             legs::application
                 .eq(application)
@@ -257,12 +256,12 @@ pub fn last_agent(conn: &mut Conn, application: i64, number: &str, since: Timest
                 .and(legs::logged_at.is_not_null())
                 .and(legs::logged_at.ge(since.0))
                 .and(legs::status.eq("answered"))
-                .and(legs::agent.is_not_null())
+                .and(legs::agent.is_not_null()),
         )
         .order(legs::logged_at.desc())
-        .select(legs::agent)
-        .first(c)
-        .optional())?;
+        .limit(1)
+        .select(legs::agent);
+    let found: Option<Option<String>> = on_backend!(conn, |c| kept!(spoken).get_result(c).optional())?;
     Ok(found.flatten())
 }
 

@@ -4,6 +4,7 @@ mod bulk;
 
 use diesel::prelude::*;
 
+use super::prepared::kept;
 use super::roster::Origin;
 use super::schema::{contact_phones, contacts};
 use super::{Conn, Result, StoreError, from_json, to_json};
@@ -79,11 +80,9 @@ pub enum Put {
 
 /// The one keyed read of a lookup.
 pub fn responsible(conn: &mut Conn, application: i64, phone: &str) -> Result<Option<Responsible>> {
-    let found: Option<(String, Option<String>, Option<String>)> = on_backend!(conn, |c| contact_phones::table
-        .find((application, phone))
-        .select((contact_phones::contact, contact_phones::owner, contact_phones::deputy))
-        .first(c)
-        .optional())?;
+    let this =
+        contact_phones::table.find((application, phone)).select((contact_phones::contact, contact_phones::owner, contact_phones::deputy));
+    let found: Option<(String, Option<String>, Option<String>)> = on_backend!(conn, |c| kept!(this).get_result(c).optional())?;
     Ok(found.map(|(contact, owner, deputy)| Responsible { contact, owner, deputy }))
 }
 

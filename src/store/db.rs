@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -15,6 +15,8 @@ use super::writer::{self, Beside, Durability, Job, Write};
 use super::{Conn, Result, StoreError, gathered, migrate};
 use crate::domain::decision::Decision;
 
+/// How long a connection is trusted after it has worked.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// How long decisions wait for others to be written with.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -38,6 +40,7 @@ struct Inner {
     readers: Arc<Semaphore>,
     lane: Lane,
     behind: Arc<Behind>,
+    thrown_away: AtomicBool,
 }
 
 enum Lane {
@@ -49,19 +52,31 @@ enum Lane {
 
 struct Manager(Url);
 
+/// A connection of the pool.
+struct Pooled {
+    conn: Conn,
+    /// When it last did what it was asked; `None`: the last time it did not.
+    worked: Option<Instant>,
+}
+
 impl r2d2::ManageConnection for Manager {
-    type Connection = Conn;
+    type Connection = Pooled;
     type Error = StoreError;
 
-    fn connect(&self) -> Result<Conn> {
-        Conn::open(&self.0)
+    fn connect(&self) -> Result<Pooled> {
+        Ok(Pooled { conn: Conn::open(&self.0)?, worked: Some(Instant::now()) })
     }
 
-    fn is_valid(&self, conn: &mut Conn) -> Result<()> {
-        conn.execute("SELECT 1")
+    /// Asked of a connection that is taken from the pool. One that has just worked is trusted: to ask PostgreSQL each time costs as much as a
+    /// query.
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<()> {
+        match pooled.worked {
+            Some(at) if at.elapsed() < TRUSTED => Ok(()),
+            _ => pooled.conn.execute("SELECT 1"),
+        }
     }
 
-    fn has_broken(&self, _: &mut Conn) -> bool {
+    fn has_broken(&self, _: &mut Pooled) -> bool {
         false
     }
 }
@@ -110,11 +125,24 @@ impl Db {
             Lane::Pool { permits: Arc::new(Semaphore::new(size as usize - 1)), flushing: tokio::sync::Mutex::new(()) }
         };
         let readers = Arc::new(Semaphore::new(size as usize));
-        Ok(Db(Arc::new(Inner { url, id: IDS.fetch_add(1, Ordering::Relaxed), pool, readers, lane, behind })))
+        Ok(Db(Arc::new(Inner {
+            url,
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            pool,
+            readers,
+            lane,
+            behind,
+            thrown_away: AtomicBool::new(false),
+        })))
     }
 
     pub fn url(&self) -> &Url {
         &self.0.url
+    }
+
+    /// From now on nothing waits for the disk, whatever is asked for: for a database that ends with the command which made it.
+    pub fn throw_away(&self) {
+        self.0.thrown_away.store(true, Ordering::Relaxed);
     }
 
     /// Runs `work` in a transaction and returns after its commit. `work` may be run more than once when transactions collide.
@@ -126,6 +154,7 @@ impl Db {
         durability: Durability,
         work: impl FnMut(&mut Conn) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let durability = if self.0.thrown_away.load(Ordering::Relaxed) { Durability::Process } else { durability };
         match &self.0.lane {
             Lane::Thread { jobs, .. } => {
                 let (reply, answer) = oneshot::channel();
@@ -212,8 +241,10 @@ impl Db {
     }
 
     fn pooled<T>(&self, query: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        let mut conn = self.0.pool.get().map_err(|e| StoreError::Connection(e.to_string()))?;
-        query(&mut conn)
+        let mut pooled = self.0.pool.get().map_err(|e| StoreError::Connection(e.to_string()))?;
+        let result = query(&mut pooled.conn);
+        pooled.worked = result.is_ok().then(Instant::now);
+        result
     }
 
     /// Records a decision behind the answer, without ever waiting. False: the store has been away for so long that it is not recorded.

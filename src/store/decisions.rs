@@ -122,7 +122,7 @@ pub fn insert(conn: &mut Conn, rows: &[Row]) -> Result<()> {
         on_backend!(conn, |c| diesel::insert_into(decisions::table).values(chunk).on_conflict_do_nothing().execute(c))?;
     }
     for row in rest {
-        on_backend!(conn, |c| kept!(diesel::insert_into(decisions::table).values(row).on_conflict_do_nothing()).execute(c))?;
+        on_backend!(conn, |c| kept!(diesel::insert_into(decisions::table).values(row).on_conflict_do_nothing()).run(c))?;
     }
     Ok(())
 }

@@ -34,21 +34,19 @@ pub fn put(conn: &mut Conn, leg: &LiveLeg) -> Result<()> {
         live_legs::check_at.eq(excluded(live_legs::check_at)),
         live_legs::given_up.eq(false),
     );
-    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(live_legs::table).values(leg), "application, call_id, leg", news)).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(live_legs::table).values(leg), "application, call_id, leg", news)).run(c))?)
 }
 
 pub fn remove(conn: &mut Conn, application: i64, call: &str, leg: &str) -> Result<()> {
-    on_backend!(conn, |c| diesel::delete(live_legs::table.find((application, call, leg))).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(diesel::delete(live_legs::table.find((application, call, leg)))).run(c))?)
 }
 
 /// How many live legs of an extension ring, and how many talk.
 pub fn count(conn: &mut Conn, application: i64, extension: &str) -> Result<(i32, i32)> {
-    let answered: Vec<bool> = on_backend!(conn, |c| live_legs::table
+    let up = live_legs::table
         .filter(live_legs::application.eq(application).and(live_legs::extension.eq(extension)).and(live_legs::given_up.eq(false)))
-        .select(live_legs::answered)
-        .load(c))?;
+        .select(live_legs::answered);
+    let answered: Vec<bool> = on_backend!(conn, |c| kept!(up).load(c))?;
     let talking = answered.iter().filter(|a| **a).count() as i32;
     Ok((answered.len() as i32 - talking, talking))
 }

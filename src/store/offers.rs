@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::prepared::{condition, kept, update};
+use super::prepared::{condition, kept, one_of, update};
 use super::schema::offers;
 use super::spans::{Span, call_part};
 use super::{Conn, Result};
@@ -47,22 +47,17 @@ condition! {
 /// The offers of a call that bind somebody or were made in vain ([`OfferState::counts_as_tried`]), oldest first: all that matters to what the
 /// call does next.
 pub fn in_hand(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<Offer>> {
-    Ok(on_backend!(conn, |c| offers::table
-        .filter(offers::application.eq(application).and(offers::call_id.eq(call)))
-        .filter(InHand)
-        .order(offers::id)
-        .select(Offer::as_select())
-        .load(c))?)
+    let of_call = offers::table.filter(offers::application.eq(application).and(offers::call_id.eq(call))).filter(InHand).order(offers::id);
+    Ok(on_backend!(conn, |c| kept!(of_call.select(Offer::as_select())).load(c))?)
 }
 
 /// [`in_hand`] of several calls.
 pub fn in_hand_of(conn: &mut Conn, application: i64, calls: &[String]) -> Result<Vec<Offer>> {
-    Ok(on_backend!(conn, |c| offers::table
-        .filter(offers::application.eq(application).and(offers::call_id.eq_any(calls)))
-        .filter(InHand)
-        .order(offers::id)
-        .select(Offer::as_select())
-        .load(c))?)
+    let all = offers::table.filter(offers::application.eq(application)).filter(InHand).order(offers::id);
+    Ok(match conn {
+        Conn::Sqlite(c) => kept!(all.filter(one_of("call_id", calls)?).select(Offer::as_select())).load(c)?,
+        Conn::Postgres(c) => kept!(all.filter(offers::call_id.eq_any(calls)).select(Offer::as_select())).load(c)?,
+    })
 }
 
 /// Every offer of some calls, oldest first.
@@ -104,14 +99,13 @@ pub fn of_ids(conn: &mut Conn, application: i64, ids: &[String]) -> Result<Vec<O
 /// Lets one transaction at a time make offers of this call, so that two questions about it cannot bind two agents. SQLite has one writer.
 pub fn lock_call(conn: &mut Conn, call: &str) -> Result<()> {
     if let Conn::Postgres(c) = conn {
-        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind::<Text, _>(call).execute(c)?;
+        kept!(diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind::<Text, _>(call)).run(c)?;
     }
     Ok(())
 }
 
 pub fn insert(conn: &mut Conn, offer: &Offer) -> Result<()> {
-    on_backend!(conn, |c| diesel::insert_into(offers::table).values(offer).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(diesel::insert_into(offers::table).values(offer)).run(c))?)
 }
 
 /// Moves an offer on, to its end when `ended` says when; false when somebody else moved it first.

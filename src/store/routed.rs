@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
-use super::prepared::{kept, update};
+use super::prepared::{condition, kept, update};
 use super::schema::{queue_entries, routed_calls};
 use super::{Conn, Result};
 use crate::domain::queue::EntryOutcome;
@@ -65,48 +64,60 @@ impl QueueEntry {
     }
 }
 
+condition! {
+    /// What [`waiting`] and its index (`routed_calls_waiting`) are about.
+    Waiting = "waiting"
+}
+condition! {
+    /// What [`silent`] and its index (`routed_calls_silent`) are about.
+    Open = "ended_at IS NULL"
+}
+condition! {
+    /// What [`tallies`] and its index (`queue_entries_by_answer`) are about.
+    HasAgent = "agent IS NOT NULL"
+}
+
 pub fn get(conn: &mut Conn, application: i64, call: &str) -> Result<Option<RoutedCall>> {
-    Ok(on_backend!(conn, |c| routed_calls::table.find((application, call)).select(RoutedCall::as_select()).get_result(c).optional())?)
+    let this = routed_calls::table.find((application, call));
+    Ok(on_backend!(conn, |c| kept!(this.select(RoutedCall::as_select())).get_result(c).optional())?)
 }
 
 /// True when the call was not there.
 pub fn insert(conn: &mut Conn, row: &RoutedCall) -> Result<bool> {
-    Ok(on_backend!(conn, |c| diesel::insert_into(routed_calls::table).values(row).on_conflict_do_nothing().execute(c))? > 0)
+    Ok(on_backend!(conn, |c| kept!(diesel::insert_into(routed_calls::table).values(row).on_conflict_do_nothing()).execute(c))? > 0)
 }
 
 pub fn save(conn: &mut Conn, row: &RoutedCall) -> Result<()> {
     let this = routed_calls::application.eq(row.application).and(routed_calls::call_id.eq(&row.call_id));
-    on_backend!(conn, |c| kept!(update(routed_calls::table, this, row)).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(update(routed_calls::table, this, row)).run(c))?)
 }
 
 /// Who waits in a queue and is still asked about, the first to be served first; at most `limit`.
 pub fn waiting(conn: &mut Conn, application: i64, queue: &str, alive_at: Timestamp, limit: i64) -> Result<Vec<RoutedCall>> {
-    Ok(on_backend!(conn, |c| routed_calls::table
+    let alive = routed_calls::table
         .filter(routed_calls::application.eq(application).and(routed_calls::queue.eq(queue)))
-        .filter(sql::<Bool>("waiting"))
+        .filter(Waiting)
         .filter(routed_calls::silent_at.gt(alive_at.0))
         .order((routed_calls::rank_at, routed_calls::call_id))
-        .limit(limit)
-        .select(RoutedCall::as_select())
-        .load(c))?)
+        .limit(limit);
+    Ok(on_backend!(conn, |c| kept!(alive.select(RoutedCall::as_select())).load(c))?)
 }
 
 /// How many wait in a queue and are still asked about.
 pub fn count_waiting(conn: &mut Conn, application: i64, queue: &str, alive_at: Timestamp) -> Result<i64> {
-    Ok(on_backend!(conn, |c| routed_calls::table
+    let alive = routed_calls::table
         .filter(routed_calls::application.eq(application).and(routed_calls::queue.eq(queue)))
-        .filter(sql::<Bool>("waiting"))
+        .filter(Waiting)
         .filter(routed_calls::silent_at.gt(alive_at.0))
-        .select(count_star())
-        .get_result(c))?)
+        .select(count_star());
+    Ok(on_backend!(conn, |c| kept!(alive).get_result(c))?)
 }
 
 /// Calls that were not asked about when they should have been.
 pub fn silent(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<RoutedCall>> {
     Ok(on_backend!(conn, |c| routed_calls::table
         .filter(routed_calls::silent_at.le(now.0))
-        .filter(sql::<Bool>("ended_at IS NULL"))
+        .filter(Open)
         .order(routed_calls::silent_at)
         .limit(limit)
         .select(RoutedCall::as_select())
@@ -114,8 +125,7 @@ pub fn silent(conn: &mut Conn, now: Timestamp, limit: i64) -> Result<Vec<RoutedC
 }
 
 pub fn put_entry(conn: &mut Conn, entry: &QueueEntry) -> Result<()> {
-    on_backend!(conn, |c| diesel::insert_into(queue_entries::table).values(entry).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(diesel::insert_into(queue_entries::table).values(entry)).run(c))?)
 }
 
 pub fn save_entry(conn: &mut Conn, entry: &QueueEntry) -> Result<()> {
@@ -123,16 +133,12 @@ pub fn save_entry(conn: &mut Conn, entry: &QueueEntry) -> Result<()> {
         .eq(entry.application)
         .and(queue_entries::call_id.eq(&entry.call_id))
         .and(queue_entries::entry.eq(entry.entry));
-    on_backend!(conn, |c| kept!(update(queue_entries::table, this, entry)).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(update(queue_entries::table, this, entry)).run(c))?)
 }
 
 pub fn entry(conn: &mut Conn, application: i64, call: &str, entry: i32) -> Result<Option<QueueEntry>> {
-    Ok(on_backend!(conn, |c| queue_entries::table
-        .find((application, call, entry))
-        .select(QueueEntry::as_select())
-        .get_result(c)
-        .optional())?)
+    let this = queue_entries::table.find((application, call, entry));
+    Ok(on_backend!(conn, |c| kept!(this.select(QueueEntry::as_select())).get_result(c).optional())?)
 }
 
 pub fn entries_of(conn: &mut Conn, application: i64, call: &str) -> Result<Vec<QueueEntry>> {
@@ -157,7 +163,7 @@ pub fn entries_since(conn: &mut Conn, application: i64, queue: &str, from: Times
 pub fn tallies(conn: &mut Conn, application: i64, since: Timestamp) -> Result<HashMap<String, (i64, i64)>> {
     let rows: Vec<(Option<String>, i64)> = on_backend!(conn, |c| queue_entries::table
         .filter(queue_entries::application.eq(application).and(queue_entries::answered_at.ge(since.0)))
-        .filter(sql::<Bool>("agent IS NOT NULL"))
+        .filter(HasAgent)
         .select((queue_entries::agent, queue_entries::talk_us))
         .load(c))?;
     let mut counted: HashMap<String, (i64, i64)> = HashMap::new();

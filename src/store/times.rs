@@ -97,8 +97,7 @@ pub fn put(
         t::then_at.eq(excluded(t::then_at)),
         t::then_state.eq(excluded(t::then_state)),
     );
-    on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_marks::table).values(row), "application, at, agent", news)).execute(c))?;
-    Ok(())
+    Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_marks::table).values(row), "application, at, agent", news)).run(c))?)
 }
 
 /// The marks within `[from, to)`, led by the last one before.

@@ -232,7 +232,11 @@ async fn written(at: &AppPath, id: String) -> Result<AgentView, Failure> {
 /// Agents with their states, in the given order; those who have gone meanwhile are left out.
 async fn views(at: &AppPath, ids: Vec<String>) -> Result<Vec<AgentView>, Failure> {
     let (id, wanted) = (at.id(), ids.clone());
-    let (states, legs) = at.read(move |conn| Ok((agents::get_many(conn, id, &wanted)?, live::all(conn, id)?))).await?;
+    let both = move |conn: &mut Conn| {
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        Ok((agents::get_many(conn, id, &wanted)?, live::all(conn, id)?))
+    };
+    let (states, legs) = at.read(both).await?;
     // The application as it is now: a request that has just declared an agent saw the one before.
     let app = at.hookflash.roster.app(id).ok_or_else(|| Failure::missing("application", &id.to_string()))?;
     let now = at.hookflash.clock.now();

@@ -14,7 +14,7 @@ use crate::domain::id;
 use crate::domain::phone::Party;
 use crate::domain::time::Timestamp;
 use crate::pbx::action::Report;
-use crate::pbx::{Context, HookKind, Raw, Reading, RoutingRequest, Unreadable, form};
+use crate::pbx::{Context, HookKind, Parameter, Raw, Reading, RoutingRequest, Unreadable, form};
 
 pub fn hook(name: &str) -> Option<HookKind> {
     match name {
@@ -25,19 +25,19 @@ pub fn hook(name: &str) -> Option<HookKind> {
     }
 }
 
-/// The parameters of a request, names in lower case.
-struct Fields(Vec<(String, String)>);
+/// The parameters of a request.
+struct Fields<'a>(Vec<Parameter<'a>>);
 
-impl Fields {
-    fn read(raw: Raw<'_>) -> Result<Fields, Unreadable> {
+impl<'a> Fields<'a> {
+    fn read(raw: Raw<'a>) -> Result<Fields<'a>, Unreadable> {
         let mut pairs = form(raw.query.as_bytes())?;
         if raw.body.trim_ascii_start().starts_with(b"{") {
             let value: Value =
                 serde_json::from_str(&String::from_utf8_lossy(raw.body)).map_err(|e| Unreadable(format!("the body is no JSON: {e}")))?;
             for (name, value) in value.as_object().into_iter().flatten() {
                 match value {
-                    Value::String(text) => pairs.push((name.clone(), text.clone())),
-                    Value::Number(_) | Value::Bool(_) => pairs.push((name.clone(), value.to_string())),
+                    Value::String(text) => pairs.push((name.to_ascii_lowercase(), text.clone().into())),
+                    Value::Number(_) | Value::Bool(_) => pairs.push((name.to_ascii_lowercase(), value.to_string().into())),
                     Value::Null => {}
                     _ => return Err(Unreadable(format!("{name} must be a text or a number"))),
                 }
@@ -48,13 +48,13 @@ impl Fields {
         if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Unreadable("a parameter holds a zero byte".into()));
         }
-        Ok(Fields(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()))
+        Ok(Fields(pairs))
     }
 
     /// As it was given, empty or not.
     fn given(&self, names: &[&str]) -> Option<&str> {
         let found = names.iter().find_map(|name| self.0.iter().find(|(n, _)| n == name));
-        found.map(|(_, value)| value.as_str()).filter(|v| *v != "null")
+        found.map(|(_, value)| value.as_ref()).filter(|v| *v != "null")
     }
 
     fn get(&self, names: &[&str]) -> Option<&str> {
@@ -174,14 +174,14 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
 }
 
 /// Everything that is told, in one order: what is equal is the same event.
-fn digest(fields: &Fields) -> i64 {
-    let mut pairs: Vec<&(String, String)> = fields.0.iter().filter(|(name, _)| name != "key").collect();
+fn digest(fields: &Fields<'_>) -> i64 {
+    let mut pairs: Vec<&Parameter<'_>> = fields.0.iter().filter(|(name, _)| name != "key").collect();
     pairs.sort();
     let parts: Vec<&[u8]> = pairs.iter().flat_map(|(n, v)| [n.as_bytes(), v.as_bytes()]).collect();
     id::digest(&parts)
 }
 
-fn end(fields: &Fields) -> LegEnd {
+fn end(fields: &Fields<'_>) -> LegEnd {
     let milliseconds = |name| fields.seconds(&[name]).map(|t| t / 1_000);
     let talk_us = milliseconds("answeredms").or_else(|| fields.seconds(&["answeredtime", "answered", "billsec"])).filter(|t| *t > 0);
     let duration_us = milliseconds("dialedms").or_else(|| fields.seconds(&["dialedtime", "dialed"]));
@@ -192,14 +192,14 @@ fn end(fields: &Fields) -> LegEnd {
 }
 
 /// The name of a recording's file; what could lead out of its folder is none.
-fn record(fields: &Fields) -> Option<String> {
+fn record(fields: &Fields<'_>) -> Option<String> {
     let name = fields.get(&["record"])?.trim();
     super::is_file(name).then(|| name.to_owned())
 }
 
 /// The leg of an agent: of the one who is named by the device that answered, else by the offer, where it was made to one. It is called by
 /// its channel's unique id, as in the PBX's own events, where the dialplan knows that.
-fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option<&str>, phase: Phase) -> Option<LegEvent> {
+fn leg(fields: &Fields<'_>, context: &Context<'_>, offer: Option<&str>, peer: Option<&str>, phase: Phase) -> Option<LegEvent> {
     let named = offer.and_then(|o| o.split_once('.')).and_then(|(_, agent)| (context.agent_line)(agent));
     let line = peer.map(str::to_owned).or(named)?;
     let round = offer.map_or("", |o| o.split('.').next().unwrap_or(o));
@@ -220,7 +220,7 @@ fn leg(fields: &Fields, context: &Context<'_>, offer: Option<&str>, peer: Option
 }
 
 /// The leg of an agent who called somebody.
-fn placed(event: CallEvent, fields: &Fields, context: &Context<'_>) -> CallEvent {
+fn placed(event: CallEvent, fields: &Fields<'_>, context: &Context<'_>) -> CallEvent {
     let What::Leg(leg) = event.what else { return event };
     let number = fields.get(&["to"]).map(|to| Ranked::new(RANK, context.numbering.read(to)));
     let leg = LegEvent { direction: Ranked::new(RANK, Direction::Out), number, via_place: false, ..leg };

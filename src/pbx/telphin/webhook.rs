@@ -12,7 +12,7 @@ use crate::domain::id;
 use crate::domain::phone::{LONGEST_EXTENSION, Party};
 use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
-use crate::pbx::{AgentReport, Context, HISTORY_HOOK, HookKind, Raw, Reading, Reply, RoutingRequest, Unreadable, form};
+use crate::pbx::{AgentReport, Context, HISTORY_HOOK, HookKind, Parameter, Raw, Reading, Reply, RoutingRequest, Unreadable, form};
 
 pub fn hook(name: &str) -> Option<HookKind> {
     match name {
@@ -23,15 +23,13 @@ pub fn hook(name: &str) -> Option<HookKind> {
     }
 }
 
-/// The parameters of a request, names in lower case.
-struct Fields(Vec<(String, String)>);
+/// The parameters of a request.
+struct Fields<'a>(Vec<Parameter<'a>>);
 
-impl Fields {
-    fn read(raw: Raw<'_>) -> Result<Fields, Unreadable> {
-        let mut fields = Vec::new();
-        for part in [raw.query.as_bytes(), raw.body] {
-            fields.extend(form(part)?.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
-        }
+impl<'a> Fields<'a> {
+    fn read(raw: Raw<'a>) -> Result<Fields<'a>, Unreadable> {
+        let mut fields = form(raw.query.as_bytes())?;
+        fields.extend(form(raw.body)?);
         // No text of a database may hold one.
         if fields.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Unreadable("a parameter holds a zero byte".into()));
@@ -40,7 +38,7 @@ impl Fields {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        let value = self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())?;
+        let value = self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_ref())?;
         (!value.trim().is_empty() && value != "null").then_some(value)
     }
 
@@ -123,7 +121,7 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
 }
 
 /// Queue agents' events carry no time (section 6): the same news twice is the same entry, and its effect is the same anyway.
-fn agent_event(fields: &Fields, context: &Context<'_>) -> Result<Reading, Unreadable> {
+fn agent_event(fields: &Fields<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
     for name in ["agent_id", "agent_status"] {
         fields.get(name).ok_or_else(|| Unreadable(format!("{name} is missing")))?;
     }
@@ -135,20 +133,20 @@ fn agent_event(fields: &Fields, context: &Context<'_>) -> Result<Reading, Unread
     Ok(Reading { at: 0, digest: sorted_digest(fields), events: Vec::new(), agent })
 }
 
-fn sorted_digest(fields: &Fields) -> i64 {
-    let mut pairs: Vec<&(String, String)> = fields.0.iter().filter(|(name, _)| name != "key").collect();
+fn sorted_digest(fields: &Fields<'_>) -> i64 {
+    let mut pairs: Vec<&Parameter<'_>> = fields.0.iter().filter(|(name, _)| name != "key").collect();
     pairs.sort();
     let parts: Vec<&[u8]> = pairs.iter().flat_map(|(n, v)| [n.as_bytes(), v.as_bytes()]).collect();
     id::digest(&parts)
 }
 
 /// Microseconds since 1970 (section 4.3); nonsense is no time.
-fn event_time(fields: &Fields) -> Option<Timestamp> {
+fn event_time(fields: &Fields<'_>) -> Option<Timestamp> {
     fields.integer("eventtime").filter(|t| (1..=Timestamp::MAX.0).contains(t)).map(Timestamp)
 }
 
 /// The PBX's name of the called extension, cut at `@`.
-fn place_name(fields: &Fields) -> Option<String> {
+fn place_name(fields: &Fields<'_>) -> Option<String> {
     let name = fields.get("calledextension").or(fields.get("callerextension")).or(fields.get("callednumber"))?;
     Some(id::spelling(name.trim().split('@').next().unwrap_or_default()).to_owned())
 }
@@ -165,7 +163,7 @@ fn call_event(
     call: String,
     sub: Option<String>,
     at: Option<Timestamp>,
-    fields: &Fields,
+    fields: &Fields<'_>,
     context: &Context<'_>,
 ) -> Result<Option<CallEvent>, Unreadable> {
     let did = fields.get("calleddid").and_then(|d| context.numbering.read(d).external().map(str::to_owned));
@@ -259,7 +257,7 @@ fn short_if_own(context: &Context<'_>, name: &str) -> Option<String> {
 }
 
 /// The dial events say it for sure; answers and hangups have CallFlow, in either case of letters.
-fn direction(kind: &str, fields: &Fields, has_called_extension: bool) -> Ranked<Direction> {
+fn direction(kind: &str, fields: &Fields<'_>, has_called_extension: bool) -> Ranked<Direction> {
     let flow = fields.get("callflow").map(|f| f.trim().to_ascii_lowercase());
     match (kind, flow.as_deref()) {
         ("dial-in", _) => Ranked::new(3, Direction::In),
