@@ -75,11 +75,11 @@ fn place_of(stage: &str) -> String {
 pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64, queue: Option<&Queue>) -> Result<Option<Decided>> {
     let stage = look.stage.clone();
     let until = walk.now.plus_s(ring_s + SLACK_S);
-    let order = choice.eligible.clone();
-    let mut wanted = order.clone();
+    let mut wanted = choice.eligible.clone();
     if stage.at_once() > 1 {
         wanted.truncate(stage.at_once());
-        // Locks are taken in the order of ids: two calls that ring the same people do not wait for each other.
+        // Locks are taken in the order of ids: two calls that ring the same people do not wait for each other. A question that comes again is
+        // told the offers in this order too.
         wanted.sort();
     }
     let mut made = Vec::new();
@@ -98,7 +98,6 @@ pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64
     if made.is_empty() {
         return Ok(None);
     }
-    made.sort_by_key(|o| order.iter().position(|a| *a == o.agent));
     let agents: Vec<String> = made.iter().map(|o| o.agent.clone()).collect();
     let timeout_s = match queue {
         Some(queue) if stage.strategy == Strategy::RingProgressively => queue.ring_step_s.min(ring_s),

@@ -103,9 +103,9 @@ impl Figures {
         rate(self.answered_in_time, self.answered + self.abandoned_late)
     }
 
-    /// Of the offered.
+    /// Who gave up, but not at once, of all who came.
     pub fn abandonment_rate(&self) -> Option<f64> {
-        rate(self.abandoned, self.offered())
+        rate(self.abandoned, self.queued)
     }
 
     /// Mean wait of the answered (ASA), microseconds.
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!((f.queued, f.offered(), f.answered, f.abandoned, f.short_abandoned, f.waiting), (7, 6, 3, 2, 1, 1));
         assert_eq!((f.answered_in_time, f.abandoned_late, f.longest_wait_us), (2, 1, 40_000_000));
         assert_eq!((f.mean_wait_us(), f.handling_us()), (Some(20_000_000), Some(70_000_000)));
-        assert_eq!((f.service_level(), f.abandonment_rate()), (Some(0.5), Some(2.0 / 6.0)));
+        assert_eq!((f.service_level(), f.abandonment_rate()), (Some(0.5), Some(2.0 / 7.0)));
         let none = Figures::default();
         assert_eq!((none.service_level(), none.abandonment_rate(), none.mean_wait_us(), none.handling_us()), (None, None, None, None));
     }

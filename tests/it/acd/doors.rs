@@ -172,6 +172,25 @@ async fn ring_all_reserves_together_and_the_one_who_answers_frees_the_others() {
 }
 
 #[actix_web::test]
+async fn ring_all_names_the_same_phones_in_the_same_order_again() {
+    let all = |app: &mut toml::Table| queue(app, "main", "strategy = \"ring_all\"");
+    with_desk(all, async |desk| {
+        let (mut one, mut two) = (desk.caller("c1", ONE, MAIN), desk.caller("c2", TWO, MAIN));
+        one.ask().await;
+        desk.pass_s(2).await;
+        one.answered_by("101").await;
+        desk.pass_s(5).await;
+        one.hangs_up("ANSWER", 5).await;
+        desk.pass_s(60).await;
+        // Bob is idle for longer now, and so the first choice.
+        let dial = two.ask().await;
+        assert_eq!(dial["device"], "PJSIP/101&PJSIP/102");
+        assert_eq!(two.ask().await, dial);
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn ring_progressively_adds_one_more_every_few_seconds() {
     let slowly = |app: &mut toml::Table| {
         queue(app, "main", "strategy = \"ring_progressively\"\nring_step_s = 5\nprimary_groups = [\"sales\", \"help\"]");

@@ -121,7 +121,7 @@ async fn every_figure_of_a_morning_is_the_one_worked_out_by_hand() {
         let main = json!({
             "queued": 7, "offered": 5, "answered": 1, "abandoned": 3, "short_abandoned": 2, "overflowed": 0, "timed_out": 0,
             "closed_hours": 0, "full": 0, "no_staff": 0, "waiting": 1, "answered_in_time": 1, "abandoned_late": 1,
-            "service_level": 0.5, "abandonment_rate": 0.6, "asa_ms": 4_000, "longest_wait_ms": 30_000, "talk_ms": 60_000,
+            "service_level": 0.5, "abandonment_rate": 3.0 / 7.0, "asa_ms": 4_000, "longest_wait_ms": 30_000, "talk_ms": 60_000,
         });
         let queues = figures(desk, "queues", "").await;
         has(&queues, "queue", "main", main.clone());
