@@ -107,14 +107,9 @@ pub enum Pbx {
     Asterisk(Box<asterisk::Settings>),
 }
 
-/// The fields of a form. Bytes that are no UTF-8 spoil the one value that holds them, and only where they stand.
-fn form(bytes: &[u8]) -> Result<Vec<Parameter<'_>>, Unreadable> {
-    /// What is not escaped stays where it was received.
-    #[derive(serde::Deserialize)]
-    struct Pair<'a>(#[serde(borrow)] Cow<'a, str>, #[serde(borrow)] Cow<'a, str>);
-    let pairs: Vec<Pair<'_>> =
-        serde_urlencoded::from_bytes(bytes.trim_ascii()).map_err(|e| Unreadable(format!("the parameters are not form-encoded: {e}")))?;
-    Ok(pairs.into_iter().map(|Pair(name, value)| (name.to_ascii_lowercase(), value)).collect())
+/// The fields of a form. Bytes that are no UTF-8 spoil the one value that holds them; what is not escaped stays where it was received.
+fn form(bytes: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
+    form_urlencoded::parse(bytes.trim_ascii()).map(|(name, value)| (name.to_ascii_lowercase(), value))
 }
 
 /// A parameter of a request: its name in lower case, and its value.

@@ -30,7 +30,7 @@ struct Fields<'a>(Vec<Parameter<'a>>);
 
 impl<'a> Fields<'a> {
     fn read(raw: Raw<'a>) -> Result<Fields<'a>, Unreadable> {
-        let mut pairs = form(raw.query.as_bytes())?;
+        let mut pairs: Vec<Parameter<'_>> = form(raw.query.as_bytes()).collect();
         if raw.body.trim_ascii_start().starts_with(b"{") {
             let value: Value =
                 serde_json::from_str(&String::from_utf8_lossy(raw.body)).map_err(|e| Unreadable(format!("the body is no JSON: {e}")))?;
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
                 }
             }
         } else {
-            pairs.extend(form(raw.body)?);
+            pairs.extend(form(raw.body));
         }
         if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Unreadable("a parameter holds a zero byte".into()));

@@ -28,8 +28,7 @@ struct Fields<'a>(Vec<Parameter<'a>>);
 
 impl<'a> Fields<'a> {
     fn read(raw: Raw<'a>) -> Result<Fields<'a>, Unreadable> {
-        let mut fields = form(raw.query.as_bytes())?;
-        fields.extend(form(raw.body)?);
+        let fields: Vec<Parameter<'_>> = form(raw.query.as_bytes()).chain(form(raw.body)).collect();
         // No text of a database may hold one.
         if fields.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Unreadable("a parameter holds a zero byte".into()));
