@@ -75,11 +75,11 @@ fn place_of(stage: &str) -> String {
 pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64, queue: Option<&Queue>) -> Result<Option<Decided>> {
     let stage = look.stage.clone();
     let until = walk.now.plus_s(ring_s + SLACK_S);
-    let mut wanted = choice.eligible.clone();
+    let order = choice.eligible.clone();
+    let mut wanted = order.clone();
     if stage.at_once() > 1 {
         wanted.truncate(stage.at_once());
-        // Locks are taken in the order of ids: two calls that ring the same people do not wait for each other. A question that comes again is
-        // told the offers in this order too.
+        // Locks are taken in the order of ids: two calls that ring the same people do not wait for each other.
         wanted.sort();
     }
     let mut made = Vec::new();
@@ -98,14 +98,16 @@ pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64
     if made.is_empty() {
         return Ok(None);
     }
-    let agents: Vec<String> = made.iter().map(|o| o.agent.clone()).collect();
     let timeout_s = match queue {
         Some(queue) if stage.strategy == Strategy::RingProgressively => queue.ring_step_s.min(ring_s),
         _ => ring_s,
     };
     let token = if let [one] = made.as_slice() { one.id.clone() } else { walk.asked.decision.clone() };
     let caller_id = queue.and_then(|q| q.from_number_callout_to_agent.clone());
+    // In the order of ids, in which the offers are read when the question comes again. The record names them as they were chosen.
     let action = walk.dial(&made, timeout_s, place_of(&stage.name), caller_id, token);
+    made.sort_by_key(|o| order.iter().position(|a| *a == o.agent));
+    let agents: Vec<String> = made.into_iter().map(|o| o.agent).collect();
     let reason = sentence::rings(walk.app, &stage.name, stage.strategy, &agents, &choice.candidates);
     walk.looks.push(look);
     Ok(Some(Decided { action, reason, candidates: choice.candidates, agents, again: false }))
