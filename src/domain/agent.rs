@@ -308,3 +308,44 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_767_000_000_000_000);
+
+    fn free() -> AgentState {
+        AgentState { engaged_since: NOW.plus_s(-30), ..AgentState::new("ann", ManualStatus::Available, NOW.plus_s(-600)) }
+    }
+
+    /// Section 1 of the reference: of several that hold, the first of this order is what he is.
+    #[test]
+    fn an_agent_is_the_first_of_what_holds() {
+        let wrapping = AgentState { wrap_until: NOW.plus_s(5), ..free() };
+        let claim = Some(Claim { call: "c".into(), until: NOW.plus_s(20) });
+        let claimed = AgentState { claim, ..wrapping.clone() };
+        let rung = AgentState { ringing: 1, ..claimed.clone() };
+        let talking = AgentState { talking: 2, ..rung.clone() };
+        let since = NOW.plus_s(-30);
+        for (state, is) in [(&wrapping, State::WrapUp), (&claimed, State::Reserved), (&rung, State::Ringing), (&talking, State::OnCall)] {
+            assert_eq!(state.at(NOW), (is, since));
+            assert_eq!(state.engaged(NOW), is != State::WrapUp);
+        }
+        assert_eq!(claimed.outlook(NOW), (State::Reserved, Some((NOW.plus_s(20), State::Available))));
+        assert_eq!(wrapping.at(NOW.plus_s(5)), (State::Available, NOW.plus_s(5)), "a deadline is over at its instant");
+        assert_eq!(claimed.at(NOW.plus_s(20)), (State::Available, NOW.plus_s(20)));
+    }
+
+    #[test]
+    fn only_what_an_agent_lets_fail_leaves_him_alone_for_a_while() {
+        let of = |state: OfferState| (state.cool_down(), state.counts_as_tried());
+        assert_eq!(of(OfferState::NoAnswer), (Some(CoolDown::NoAnswer), true));
+        assert_eq!(of(OfferState::Rejected), (Some(CoolDown::Rejected), true));
+        assert_eq!(of(OfferState::Busy), (Some(CoolDown::Busy), true));
+        assert_eq!(of(OfferState::Unreachable), (Some(CoolDown::Unreachable), true));
+        for state in [OfferState::Pending, OfferState::Accepted, OfferState::Canceled, OfferState::Rescinded, OfferState::Lost] {
+            assert_eq!(of(state), (None, false), "{state:?}");
+        }
+    }
+}

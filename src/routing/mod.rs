@@ -95,3 +95,60 @@ fn manual(state: &AgentState) -> Option<Refusal> {
         ManualStatus::Offline => Some(Refusal::Offline),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::agent::QueueLogin;
+
+    const NOW: Timestamp = Timestamp(1_767_000_000_000_000);
+
+    fn app() -> Application {
+        let agent = |id: &str| serde_json::json!({"id": id, "name": id, "extension": format!("10{id}"), "phone_number": "+79990000001"});
+        let agents = ["a", "b", "c"].map(agent);
+        let value = serde_json::json!({
+            "id": 1, "name": "A", "pbx": "asterisk", "login": "a", "agent": agents,
+            "group": [{"id": "one", "name": "One", "agents": ["b", "c"]}, {"id": "two", "name": "Two", "agents": ["c", "a"]}],
+            "queue": [{"id": "q", "name": "Q", "primary_groups": ["one"], "backup_groups": ["one", "two"]}],
+        });
+        serde_json::from_value(value).expect("an application")
+    }
+
+    #[test]
+    fn a_step_of_the_chain_names_whom_it_says_each_once() {
+        let known = Known { owner: Some("a".into()), deputy: Some("b".into()), last_agent: Some("c".into()) };
+        let named = |to: &str, known: &Known| {
+            let stage = stage(&app(), &StepDecl::Plain(to.into()), known, NOW)?;
+            Some(stage.agents().cloned().collect::<Vec<_>>())
+        };
+        let who = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+        assert_eq!(named("owner", &known), who(&["a"]));
+        assert_eq!(named("deputy", &known), who(&["b"]));
+        assert_eq!(named("last_agent", &known), who(&["c"]));
+        assert_eq!(named("group:two", &known), who(&["c", "a"]));
+        assert_eq!(named("queue:q", &known), who(&["b", "c", "a"]), "who is in both is asked in the first level");
+        for nobody in ["owner", "number:+79990000002", "queue:none", "group:none"] {
+            assert_eq!(named(nobody, &Known::default()), None, "{nobody}");
+        }
+    }
+
+    #[test]
+    fn a_phone_that_is_away_matters_to_whoever_is_rung_on_it() {
+        let app = app();
+        let tries = Default::default();
+        let call = Seeker {
+            caller: "+79990001101",
+            tries: &tries,
+            waited_us: 0,
+            seed: "",
+            only_reachable: false,
+            extensions_only: false,
+            now: NOW,
+        };
+        let state = AgentState { queue_login: Some((QueueLogin::Unreachable, NOW)), ..AgentState::new("a", ManualStatus::Available, NOW) };
+        assert_eq!(refusal(&app.agent[0], &state, &call, false), Some(Refusal::PhoneAway));
+        let mobile = Agent { routing_type: 2, ..app.agent[0].clone() };
+        assert_eq!(refusal(&mobile, &state, &call, false), None, "he is rung on another phone");
+        assert_eq!(refusal(&mobile, &state, &Seeker { only_reachable: true, ..call }, false), Some(Refusal::LoggedOut));
+    }
+}
