@@ -84,7 +84,8 @@ pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64
     }
     let mut made = Vec::new();
     for agent in &wanted {
-        match reserve(walk, agent, until)? {
+        let place = order.iter().position(|a| a == agent).filter(|_| stage.at_once() > 1);
+        match reserve(walk, agent, until, place)? {
             Some(offer) => made.push(offer),
             None => {
                 look.taken(agent);
@@ -98,30 +99,32 @@ pub fn ring(walk: &mut Walk<'_>, mut look: Look, mut choice: Choice, ring_s: i64
     if made.is_empty() {
         return Ok(None);
     }
+    made.sort_by_key(|o| order.iter().position(|a| *a == o.agent));
+    let agents: Vec<String> = made.iter().map(|o| o.agent.clone()).collect();
     let timeout_s = match queue {
         Some(queue) if stage.strategy == Strategy::RingProgressively => queue.ring_step_s.min(ring_s),
         _ => ring_s,
     };
     let token = if let [one] = made.as_slice() { one.id.clone() } else { walk.asked.decision.clone() };
     let caller_id = queue.and_then(|q| q.from_number_callout_to_agent.clone());
-    // In the order of ids, in which the offers are read when the question comes again. The record names them as they were chosen.
     let action = walk.dial(&made, timeout_s, place_of(&stage.name), caller_id, token);
-    made.sort_by_key(|o| order.iter().position(|a| *a == o.agent));
-    let agents: Vec<String> = made.into_iter().map(|o| o.agent).collect();
     let reason = sentence::rings(walk.app, &stage.name, stage.strategy, &agents, &choice.candidates);
     walk.looks.push(look);
     Ok(Some(Decided { action, reason, candidates: choice.candidates, agents, again: false }))
 }
 
-fn reserve(walk: &mut Walk<'_>, agent: &str, until: Timestamp) -> Result<Option<Offer>> {
+/// `place`: of several that are rung together, where he stands among them. Offers are read in the order of their ids, so that a question which
+/// comes again is told the same order.
+fn reserve(walk: &mut Walk<'_>, agent: &str, until: Timestamp, place: Option<usize>) -> Result<Option<Offer>> {
     let Some(line) = walk.app.agent(agent).and_then(|a| a.line()) else { return Ok(None) };
     if !agents::reserve(walk.conn, walk.app.id(), agent, &walk.row.call_id, walk.now, until)? {
         return Ok(None);
     }
+    let decision = &walk.asked.decision;
     let offer = Offer {
         application: walk.app.id(),
         call_id: walk.row.call_id.clone(),
-        id: format!("{}.{agent}", walk.asked.decision),
+        id: place.map_or_else(|| format!("{decision}.{agent}"), |n| format!("{decision}{n:02}.{agent}")),
         agent: agent.to_owned(),
         extension: line.to_owned(),
         state: OfferState::Pending.as_str().into(),
@@ -166,7 +169,7 @@ pub fn ring_on(walk: &mut Walk<'_>, mut standing: Vec<Offer>) -> Result<Decided>
     if (standing.len() as i64) < queue.ring_at_once {
         let until = walk.now.plus_s(queue.wait_agent_answer_timeout + SLACK_S);
         for agent in choice.eligible.clone() {
-            if let Some(more) = reserve(walk, &agent, until)? {
+            if let Some(more) = reserve(walk, &agent, until, None)? {
                 standing.push(more);
                 break;
             }

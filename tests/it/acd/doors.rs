@@ -184,7 +184,7 @@ async fn ring_all_names_the_same_phones_in_the_same_order_again() {
         desk.pass_s(60).await;
         // Bob is idle for longer now, and so the first choice.
         let dial = two.ask().await;
-        assert_eq!(dial["device"], "PJSIP/101&PJSIP/102");
+        assert_eq!(dial["device"], "PJSIP/102&PJSIP/101");
         assert_eq!(two.ask().await, dial);
     })
     .await;
