@@ -1,12 +1,15 @@
 //! A call at a step of the responsible chain.
+//!
+//! A step lasts no longer than its waiting time, whoever is rung meanwhile; one without asks each of its people once. The person who is
+//! responsible is rung whatever waits elsewhere; a group is one of the places where who has waited longer comes first.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::offer::{View, ring, wait};
 use super::position::{InQueue, Place};
 use super::turn::{Turn, go};
-use super::walk::{Decided, Walk};
-use super::{ROUNDS, sentence, settle};
+use super::walk::{Decided, Walk, tries_of};
+use super::{FALLBACK_RING_S, ROUNDS, fair, sentence};
 use crate::crm;
 use crate::domain::agent::OfferState;
 use crate::domain::spec::StepDecl;
@@ -14,6 +17,7 @@ use crate::lookup::people;
 use crate::pbx::action::{Action, Dial, Line};
 use crate::routing::choose::Stage;
 use crate::routing::entrance::{self, Next};
+use crate::routing::record::keep;
 use crate::routing::{self, Known};
 use crate::store::{Result, calls};
 
@@ -27,30 +31,44 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
     let on = |why: String| Ok(Turn::Go(Place::Chain(step + 1), why));
     match decl.to().split_once(':') {
         Some(("number", number)) => return outside(walk, step, number, decl.wait_s()),
-        Some(("queue", id)) if decl.wait_s() > 0 => {
+        Some(("queue", id)) => {
             let until = walk.now.plus_s(decl.wait_s());
             return Ok(Turn::Go(Place::Queue(InQueue { id: id.to_owned(), step: Some((step, until)) }), String::new()));
         }
         _ => {}
     }
     let Some(stage) = stage_of(walk, decl)? else { return on(format!("The step {} names nobody.", decl.to())) };
-    let tallies = people::tallies_of(walk.conn, app, &stage, walk.now)?;
-    let waited_s = walk.now.since(walk.position.since) / 1_000_000;
+    let left_s = decl.wait_s() - walk.now.since(walk.position.since) / 1_000_000;
+    let is_over = decl.wait_s() > 0 && left_s <= 0;
+    let tried = tries_of(&walk.offers);
+    let all_tried = stage.agents().all(|agent| tried.contains_key(agent));
     for _ in 0..ROUNDS {
         let mut states = HashMap::new();
         people::load(walk.conn, app, &stage, &mut states)?;
-        let view = View { stage: &stage, states: &states, tallies: &tallies, waited_us: 0 };
-        let choice = view.choose(walk);
-        let look = view.look(walk, &choice, &BTreeSet::new());
-        if choice.eligible.is_empty() {
-            if waited_s < decl.wait_s() {
+        let mut choice = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.choose(walk);
+        let mut kept = BTreeSet::new();
+        if decl.to().starts_with("group:") && !choice.eligible.is_empty() {
+            kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, walk.now)?;
+            keep(&mut choice, &kept);
+        }
+        let look = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.look(walk, &choice, &kept);
+        if choice.eligible.is_empty() || is_over {
+            if left_s > 0 && !all_tried {
                 return Ok(Turn::Say(wait(walk, look, choice, 0, None)));
             }
-            let why = sentence::nobody(app, &stage.name, &choice.candidates);
+            let why = if choice.eligible.is_empty() {
+                sentence::nobody(app, &stage.name, &choice.candidates)
+            } else {
+                format!("The time of the step {} is over.", decl.to())
+            };
             walk.goes_on(look, choice.candidates);
             return on(why);
         }
-        let ring_s = settle::ring_s(None, decl.wait_s());
+        let ring_s = match stage.agents().count() {
+            1 if left_s > 0 => left_s,
+            _ if left_s > 0 => left_s.min(FALLBACK_RING_S),
+            _ => FALLBACK_RING_S,
+        };
         if let Some(decided) = ring(walk, look, choice, ring_s, None)? {
             return Ok(Turn::Say(decided));
         }
@@ -88,10 +106,11 @@ fn outside(walk: &mut Walk<'_>, step: usize, number: &str, wait_s: i64) -> Resul
     let action = Action::Dial(Dial {
         lines: vec![Line::Number(number.to_owned())],
         agents: Vec::new(),
-        timeout_s: settle::ring_s(None, wait_s),
+        timeout_s: if wait_s > 0 { wait_s } else { FALLBACK_RING_S },
         offer,
         place: format!("number:{number}"),
         caller_id: None,
+        record: true,
     });
     Ok(Turn::Say(if again.is_some() { Decided::again(action) } else { Decided::plain(action, format!("The chain rings {number}.")) }))
 }

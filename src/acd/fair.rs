@@ -20,6 +20,8 @@ use crate::store::{Conn, Result};
 const LOOKED_AT: i64 = 100;
 /// A call that is later than this with its next question is not waited for, seconds.
 const LATE_S: i64 = 2;
+/// Nor is one that cannot ask before so long, seconds beyond the pause of those who wait: it hears a greeting, or a phone rings for it.
+const SOON_S: i64 = 1;
 
 /// The agents that calls which have waited longer than `mine` would take now.
 pub fn kept(
@@ -31,10 +33,11 @@ pub fn kept(
     now: Timestamp,
 ) -> Result<BTreeSet<String>> {
     let alive = now.plus_s(SLACK_S - LATE_S);
+    let busy = now.plus_s(SLACK_S + app.pbx.poll_s() + SOON_S);
     let mut older: Vec<(RoutedCall, &Queue)> = Vec::new();
     for queue in rivals(&app.spec, stage) {
         for call in routed::waiting(conn, app.id(), &queue.id, alive, LOOKED_AT)? {
-            if (call.rank_at, &call.call_id) < (mine.rank_at, &mine.call_id) {
+            if (call.rank_at, &call.call_id) < (mine.rank_at, &mine.call_id) && call.silent_at <= busy.0 {
                 older.push((call, queue));
             }
         }

@@ -140,6 +140,10 @@ pub fn rescind(conn: &mut Conn, app: &App, state: &mut crate::domain::agent::Age
         let his = offer.agent == state.agent && offer.ended_at.is_none() && offer.state() == OfferState::Pending;
         if his && offers::set_state(conn, &offer, OfferState::Rescinded, Some(now))? {
             (state.claim, state.engaged_since) = (None, now);
+            // Nobody has told his phone, which may ring on until then.
+            if offer.until > state.cool_until.0 {
+                (state.cool_until, state.cool_cause) = (Timestamp(offer.until), None);
+            }
         }
     }
     Ok(())

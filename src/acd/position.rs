@@ -10,6 +10,9 @@ pub struct Position {
     pub place: Place,
     /// Since when it is there.
     pub since: Timestamp,
+    /// When it first came into a queue: what it has waited in one counts in the next.
+    #[serde(default)]
+    pub joined: Option<Timestamp>,
     /// IVR nodes that it has seen.
     #[serde(default)]
     pub visits: u32,

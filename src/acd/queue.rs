@@ -6,7 +6,7 @@ use super::offer::{View, ring, wait};
 use super::position::{InQueue, Left, Place};
 use super::turn::{Turn, go};
 use super::walk::Walk;
-use super::{REJECTED, ROUNDS, USER_BUSY, fair, sentence, settle};
+use super::{REJECTED, ROUNDS, USER_BUSY, fair, sentence};
 use crate::domain::queue::{Door, EntryOutcome, Queue, Target};
 use crate::domain::time::Timestamp;
 use crate::lookup::people;
@@ -25,12 +25,18 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
     };
     let is_new = !walk.row.waiting || walk.row.queue.as_deref() != Some(queue.id.as_str());
     if is_new {
+        if !walk.queues.insert((queue.id.clone(), at.step.map(|(step, _)| step))) {
+            let why = format!("The queue {} had sent the call on, and it came back there.", queue.name);
+            return Ok(Turn::Say(walk.leave(Left::Hangup(USER_BUSY), why)?));
+        }
         if app.spec.blacklist.iter().any(|b| b.number == walk.row.caller && b.queue_blocked) {
             return Ok(Turn::Say(walk.leave(Left::Hangup(REJECTED), "The caller is on the blacklist for queues.".into())?));
         }
         join(walk, queue)?;
     }
-    let stage = Stage::queue(&app.spec, queue, walk.now);
+    // A step of the chain that has no waiting time asks everybody once.
+    let (is_step_over, is_once) = at.step.map_or((false, false), |(_, until)| (until <= walk.now, until <= walk.position.since));
+    let stage = Stage { again: !is_once, ..Stage::queue(&app.spec, queue, walk.now) };
     let tallies = people::tallies(walk.conn, app, queue, walk.now)?;
     let waited_us = walk.now.since(Timestamp(walk.row.joined_at));
     let mut round = 0;
@@ -39,25 +45,30 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
         let mut states = HashMap::new();
         people::load(walk.conn, app, &stage, &mut states)?;
         let mut choice = View { stage: &stage, states: &states, tallies: &tallies, waited_us }.choose(walk);
-        let someone_free = !choice.eligible.is_empty();
         let (id, now) = (queue.id.as_str(), walk.now);
-        let waiting = if is_new && !someone_free { routed::count_waiting(walk.conn, app.id(), id, now)? } else { 0 };
-        let limits = Limits::of(queue);
-        let gate = Gate { limits, closed: stage.closed, waited_us, waiting, is_new, someone_free, staffed: choice.staffed };
         let mut kept = BTreeSet::new();
-        if someone_free {
+        if !choice.eligible.is_empty() {
             kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, now)?;
             keep(&mut choice, &kept);
         }
+        // Who is kept for an older call is not free for this one.
+        let someone_free = !choice.eligible.is_empty();
+        let waiting = if is_new && !someone_free { routed::count_waiting(walk.conn, app.id(), id, now)? } else { 0 };
+        let limits = Limits::of(queue);
+        let gate = Gate { limits, closed: stage.closed, waited_us, waiting, is_new, someone_free, staffed: choice.staffed };
         let mut look = View { stage: &stage, states: &states, tallies: &tallies, waited_us }.look(walk, &choice, &kept);
         look.gate = Some(gate);
         if let Some(door) = entrance::door(&gate) {
             walk.goes_on(look, choice.candidates);
             return depart(walk, queue, &at, door);
         }
-        if let Some((step, _)) = at.step.filter(|(_, until)| *until <= now && !someone_free) {
+        if let Some((step, _)) = at.step.filter(|_| is_step_over && !(is_once && someone_free)) {
             close_entry(walk, EntryOutcome::TimedOut)?;
-            let why = sentence::nobody(app, &stage.name, &choice.candidates);
+            let why = if someone_free {
+                format!("The time of the step queue:{id} is over.")
+            } else {
+                sentence::nobody(app, &stage.name, &choice.candidates)
+            };
             walk.goes_on(look, choice.candidates);
             return Ok(Turn::Go(Place::Chain(step + 1), why));
         }
@@ -65,7 +76,7 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
             let ahead = ahead(walk, queue)?;
             return Ok(Turn::Say(wait(walk, look, choice, ahead, queue.wait_greeting.clone())));
         }
-        if let Some(decided) = ring(walk, look, choice, settle::ring_s(Some(queue), 0), Some(queue))? {
+        if let Some(decided) = ring(walk, look, choice, queue.wait_agent_answer_timeout, Some(queue))? {
             return Ok(Turn::Say(decided));
         }
     }
@@ -73,7 +84,7 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
 
 fn join(walk: &mut Walk<'_>, queue: &Queue) -> Result<()> {
     let now = walk.now;
-    let first = if walk.row.entry == 0 { now.0 } else { walk.row.joined_at.min(now.0) };
+    let first = walk.position.joined.get_or_insert(now).0.min(now.0);
     let row = &mut walk.row;
     (row.queue, row.waiting, row.joined_at) = (Some(queue.id.clone()), true, now.0);
     row.entry += 1;

@@ -4,7 +4,7 @@
 //! the same, and comes first, is not done again. This is a transaction of its own: the one that reserves then holds no locks of agents.
 
 use super::position::{Place, Position};
-use super::{FALLBACK_RING_S, Left};
+use super::{Left, SLACK_S};
 use crate::domain::agent::OfferState;
 use crate::domain::queue::{EntryOutcome, Queue, Strategy};
 use crate::domain::time::Timestamp;
@@ -25,15 +25,26 @@ pub fn report(conn: &mut Conn, app: &App, call: &str, report: &Report, now: Time
     let pending: Vec<Offer> =
         offers::in_hand(conn, app.id(), call)?.into_iter().filter(|o| o.ended_at.is_none() && o.state() == OfferState::Pending).collect();
     let queue = row.queue.as_deref().and_then(|id| app.spec.queue.iter().find(|q| q.id == id));
-    for offer in pending.iter().filter(|o| how != OfferState::NoAnswer || rang_out(queue, &position, o, now)) {
-        end(conn, app, offer, how, now)?;
+    for offer in &pending {
+        let how = match how {
+            // Of several who rang only one has answered, and this does not say who.
+            OfferState::Accepted if pending.len() > 1 => OfferState::Canceled,
+            // The PBX keeps the cause of one who declined; whoever has rung to the end since has not.
+            OfferState::Rejected if now.plus_s(SLACK_S).0 >= offer.until => OfferState::NoAnswer,
+            how => how,
+        };
+        if how != OfferState::NoAnswer || rang_out(queue, &position, offer, now) {
+            end(conn, app, offer, how, now)?;
+        }
     }
     if how == OfferState::Accepted {
         // The talk is over: a PBX that asks again after it only wants to know how to end.
         if let Some(mut entry) = routed::entry(conn, app.id(), call, row.entry)?.filter(|e| row.waiting && e.outcome.is_none()) {
+            // Nothing has told when he answered: he rang from here on, and the rest was the talk.
+            let answered_at = pending.first().map_or(now.0, |offer| offer.made_at);
             entry.outcome = Some(EntryOutcome::Answered.as_str().into());
-            (entry.ended_at, entry.answered_at) = (Some(now.0), Some(now.0));
-            entry.agent = pending.first().map(|o| o.agent.clone());
+            (entry.ended_at, entry.answered_at, entry.talk_us) = (Some(now.0), Some(answered_at), now.0 - answered_at);
+            entry.agent = if let [one] = pending.as_slice() { Some(one.agent.clone()) } else { None };
             routed::save_entry(conn, &entry)?;
         }
         position.go(Place::Left(Left::Hangup(super::NORMAL_CLEARING)), now);
@@ -59,6 +70,7 @@ pub fn end(conn: &mut Conn, app: &App, offer: &Offer, how: OfferState, now: Time
         return Ok(());
     }
     let Some(mut state) = agents::lock(conn, app.id(), &offer.agent)? else { return Ok(()) };
+    let now = state.no_earlier(now);
     let mut queue = None;
     if how == OfferState::Accepted {
         let wrap_up = engagement::wrap_up(conn, app, &offer.call_id)?;
@@ -68,13 +80,4 @@ pub fn end(conn: &mut Conn, app: &App, offer: &Offer, how: OfferState, now: Time
     engagement::offer_ended(&mut state, app, &offer.call_id, how, now);
     agents::save(conn, app.id(), app.agent(&offer.agent).and_then(|a| a.line()), &state)?;
     times::record_after(conn, app.id(), &state, now, times::ROUTER, queue)
-}
-
-/// How long an agent is rung.
-pub fn ring_s(queue: Option<&Queue>, wait_s: i64) -> i64 {
-    match queue {
-        Some(queue) => queue.wait_agent_answer_timeout,
-        None if wait_s > 0 => wait_s,
-        None => FALLBACK_RING_S,
-    }
 }

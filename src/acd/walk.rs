@@ -1,6 +1,6 @@
 //! One question about a call, from its row to the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::position::{Left, Place, Position, digest};
 use super::turn::{self, Turn};
@@ -56,6 +56,8 @@ pub struct Walk<'a> {
     pub row: RoutedCall,
     pub position: Position,
     pub offers: Vec<Offer>,
+    /// The queues that it has come into since the question, each with the step of the chain as which it is one.
+    pub queues: BTreeSet<(String, Option<usize>)>,
     /// Reasons of the places that the call has passed since the question.
     pub passed: Vec<String>,
     /// Who was looked at in those places, and could not take it.
@@ -92,7 +94,19 @@ pub fn answer(conn: &mut Conn, app: &App, asked: &Asked, now: Timestamp) -> Resu
         None => (arrive(conn, app, asked, now)?, Vec::new()),
     };
     let position = Position { hops: 0, ..Position::read(&row.place) };
-    let mut walk = Walk { conn, app, asked, row, position, offers, passed: Vec::new(), refused: Vec::new(), looks: Vec::new(), now };
+    let mut walk = Walk {
+        conn,
+        app,
+        asked,
+        row,
+        position,
+        offers,
+        queues: BTreeSet::new(),
+        passed: Vec::new(),
+        refused: Vec::new(),
+        looks: Vec::new(),
+        now,
+    };
     walk.reopen();
     let decided = walk.decide()?;
     walk.finish(decided)
@@ -194,8 +208,8 @@ impl Walk<'_> {
         let patience_s = match &action {
             Action::Dial(dial) => dial.timeout_s,
             Action::Wait { seconds, greeting: None, .. } => *seconds,
-            // It may be played before the wait, and nothing is asked meanwhile.
-            Action::Wait { seconds, .. } => seconds + GREETING_S,
+            // It is played before the first wait, and nothing is asked meanwhile.
+            Action::Wait { seconds, .. } => seconds + if self.queues.is_empty() { 0 } else { GREETING_S },
             Action::Prompt(_) => PROMPT_S,
             _ => 0,
         };
@@ -242,6 +256,7 @@ impl Walk<'_> {
             agents: offers.iter().map(|o| o.agent.clone()).collect(),
             timeout_s,
             offer: token,
+            record: self.row.queue.as_ref().and_then(|id| self.app.spec.queue.iter().find(|q| q.id == *id)).is_none_or(|q| q.record_calls),
             place,
             caller_id,
         })

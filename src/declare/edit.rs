@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::validate::Problem;
 use crate::secrets::Vault;
 use crate::store::roster::{self, Origin};
-use crate::store::{Conn, contacts, tokens};
+use crate::store::{Conn, agents, contacts, tokens};
 
 /// Declares an application's own settings; its lists stay. Secrets come as they were given: one that is absent (or null) stays as stored,
 /// an empty one is removed. The application as
@@ -138,6 +138,8 @@ pub fn remove_agent(conn: &mut Conn, app: i64, agent: &str, force: bool, now: Ti
     } else {
         outside.extend(contacts::of_agent(conn, app, agent)?.map(|id| format!("contact {id}")));
         outside.extend(tokens::of_agent(conn, app, agent)?.into_iter().map(|id| format!("token {id}")));
+        let is_busy = agents::get(conn, app, agent)?.is_some_and(|state| state.engaged(now));
+        outside.extend(is_busy.then(|| "the call that the agent has in hand".to_owned()));
     }
     remove::<Agent>(conn, app, agent, outside, force, now)
 }

@@ -150,6 +150,9 @@ pub struct AgentState {
     pub mirror_at: Timestamp,
 }
 
+/// So long may one who changes an agent have waited for another who does, microseconds.
+const OVERTAKEN_US: i64 = 10_000_000;
+
 impl AgentState {
     /// A free agent with a manual status.
     pub fn new(agent: impl Into<String>, manual_status: ManualStatus, now: Timestamp) -> Self {
@@ -237,6 +240,13 @@ impl AgentState {
             _ => None,
         };
         (is, end.map(|at| (at, self.at(at).0)))
+    }
+
+    /// When a change of his happens that was begun at `now`: not before his last one, for which it may have had to wait. A clock that was set
+    /// back by more than [`OVERTAKEN_US`] is believed.
+    pub fn no_earlier(&self, now: Timestamp) -> Timestamp {
+        let last = self.engaged_since.max(self.status_since);
+        if last.since(now) <= OVERTAKEN_US { now.max(last) } else { now }
     }
 
     /// The key of the longest-idle order: the earlier of two agents is the one who was neither busy nor offered a call for longer.

@@ -58,7 +58,8 @@ pub fn spans(marks: &[Mark], from: Timestamp, to: Timestamp) -> Vec<Span> {
 /// Microseconds in each state and for each reason.
 pub type Sums = BTreeMap<(State, Option<String>), i64>;
 
-/// Times in state, added up within each of the parts, which follow each other without gap as [`super::interval::parts`] makes them.
+/// Times in state, as [`spans`] draws them, added up within each of the parts, which follow each other without gap as
+/// [`super::interval::parts`] makes them.
 pub fn sums(spans: &[Span], parts: &[(Timestamp, Timestamp)]) -> Vec<Sums> {
     let mut sums = vec![Sums::new(); parts.len()];
     let mut part = 0;
@@ -67,10 +68,7 @@ pub fn sums(spans: &[Span], parts: &[(Timestamp, Timestamp)]) -> Vec<Sums> {
             part += 1;
         }
         for (n, (from, to)) in parts.iter().enumerate().skip(part).take_while(|(_, (from, _))| *from < span.until) {
-            let us = span.until.min(*to).since(span.since.max(*from));
-            if us > 0 {
-                *sums[n].entry((span.state, span.reason.clone())).or_default() += us;
-            }
+            *sums[n].entry((span.state, span.reason.clone())).or_default() += span.until.min(*to).since(span.since.max(*from));
         }
     }
     sums

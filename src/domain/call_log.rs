@@ -5,7 +5,8 @@
 //! - a call that a place lost (`Bridged=no`) is one missed call, told of the last queue, else of the IVR, unless a phone took it after all;
 //! - a call that only ever touched phones is missed when no leg of it was answered;
 //! - what the PBX's history tells fills what no event told ([`past`]), and each row says whether it needed that;
-//! - the end of a lost call ends its legs that had begun by then, and forwarding ends the ringing of the phone that forwards.
+//! - the end of a lost call ends its legs that had begun by then, but for those whose own end is still to be told; forwarding ends the ringing
+//!   of the phone that forwards.
 
 use std::collections::BTreeSet;
 
@@ -162,20 +163,24 @@ fn on(leg: &LegFacts) -> Option<&str> {
 }
 
 fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) -> LegView {
-    // The end of the whole call is the end of each leg of which no other is known.
-    let with_call = call.over.filter(|_| leg.ended.is_none()).map(|over| LegFacts { ended: Some(over), ..leg.clone() });
+    // The end of the whole call is the end of each leg of which no other is known. A leg that the PBX tells of by its own name from its begin
+    // on, and on which somebody talks, is not over with the caller: the others may talk on, and its own end will be told.
+    let own_end = leg.exact && leg.begun.is_some() && leg.answered.is_some();
+    let with_call = call.over.filter(|_| leg.ended.is_none() && !own_end).map(|over| LegFacts { ended: Some(over), ..leg.clone() });
     let leg = with_call.as_ref().unwrap_or(leg);
     let seen = leg.seen.map(|s| s.at).unwrap_or_default();
     let started_at = leg.begun.map_or(seen, |b| b.at);
     let open = leg.ended.is_none();
-    let gone = lost_with_call(call, started_at).or_else(|| forwarded(call, leg, started_at)).or(over).filter(|_| open);
+    let lost = lost_with_call(call, started_at).filter(|_| !own_end);
+    let gone = lost.or_else(|| forwarded(call, leg, started_at)).or(over).filter(|_| open);
     let ended_at = leg.ended.or(gone).map(|e| e.at);
     let answered = leg.answered.is_some() || leg.status == Some(EndStatus::Answered);
     let number = leg.number.as_ref().map(|n| &n.value);
     let direction = leg.direction.map_or(Direction::In, |d| d.value);
     let local = number.is_some_and(Party::is_internal);
-    // What is measured between two moments of the leg is better than a duration in whole seconds.
-    let measured = |from: Option<Stamp>| leg.exact && from.is_some() && leg.ended.is_some();
+    // What is measured between two moments of the leg, by one clock, is better than a duration that is told.
+    let by_one_clock = |(from, to): (Stamp, Stamp)| from.ours == to.ours;
+    let measured = |from: Option<Stamp>| leg.exact && from.zip(leg.ended).is_some_and(by_one_clock);
     let told_duration_us = leg.duration_us.filter(|_| !measured(leg.begun));
     let told_talk_us = leg.talk_us.filter(|_| !measured(leg.answered));
     let duration_us = told_duration_us.unwrap_or_else(|| ended_at.map_or(0, |e| e.since(started_at)));
@@ -369,83 +374,5 @@ fn call_view(facts: &CallFacts, legs: &[LegView], missed: bool) -> CallView {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::event::{CallEvent, LegEnd, LegEvent, Phase, Ranked, What};
-
-    const SECOND: i64 = 1_000_000;
-
-    /// An event of a leg on 101 at a second of the PBX's clock; `None`: the PBX did not say when.
-    fn told(key: &str, exact: bool, at_s: Option<i64>, phase: Phase) -> CallEvent {
-        CallEvent {
-            source: Source::Events,
-            call: "c".into(),
-            at: at_s.map(|s| Timestamp(s * SECOND)),
-            client: None,
-            did: None,
-            what: What::Leg(LegEvent {
-                key: key.into(),
-                sub_call_id: Some(key.into()),
-                phase,
-                direction: Ranked::new(1, Direction::In),
-                extension: Some(Ranked::new(1, "101".into())),
-                number: Some(Ranked::new(1, Party::External("+79990001122".into()))),
-                transferred: false,
-                on_behalf: false,
-                via_place: false,
-                exact,
-            }),
-        }
-    }
-
-    fn legs(events: &[CallEvent]) -> Vec<LegView> {
-        let mut facts = CallFacts::default();
-        for (n, event) in events.iter().enumerate() {
-            facts.join(event, Timestamp(1_000 * SECOND + n as i64)).expect("joined");
-        }
-        project(&facts, 0).legs.into_iter().filter(|leg| !leg.is_missed_row()).collect()
-    }
-
-    fn end(talk_s: Option<i64>) -> Phase {
-        Phase::End(LegEnd {
-            status: Some(EndStatus::Answered),
-            talk_us: talk_s.map(|s| s * SECOND),
-            duration_us: talk_s.map(|s| s * SECOND),
-            record_id: None,
-        })
-    }
-
-    #[test]
-    fn a_leg_that_was_told_of_without_its_name_gives_way_to_the_one_on_the_same_extension() {
-        let vague = [told("d/101", false, Some(12), Phase::Answer), told("d/101", false, Some(20), end(Some(9)))];
-        assert_eq!(legs(&vague).len(), 1, "alone it stands");
-        let named = [
-            told("17.2", true, Some(10), Phase::Begin),
-            told("17.2", true, Some(12), Phase::Answer),
-            told("17.2", true, Some(20), end(None)),
-        ];
-        for events in [[vague.to_vec(), named.to_vec()].concat(), [named.to_vec(), vague.to_vec()].concat()] {
-            let found = legs(&events);
-            assert_eq!(found.len(), 1, "{found:?}");
-            assert_eq!((found[0].sub_call_id.as_deref(), found[0].talk_us), (Some("17.2"), 8 * SECOND));
-        }
-    }
-
-    #[test]
-    fn what_lies_between_two_moments_is_better_than_a_told_duration_and_that_than_nothing() {
-        let begin = told("17.2", true, Some(10), Phase::Begin);
-        let answer = told("17.2", true, Some(12), Phase::Answer);
-        let found = legs(&[begin, answer.clone(), told("17.2", true, Some(20), end(Some(7)))]);
-        assert_eq!((found[0].talk_us, found[0].duration_us), (8 * SECOND, 10 * SECOND));
-        let found = legs(&[answer, told("17.2", true, Some(20), end(Some(7)))]);
-        assert_eq!((found[0].talk_us, found[0].duration_us), (8 * SECOND, 7 * SECOND), "nobody told of its begin");
-    }
-
-    #[test]
-    fn the_pbx_s_clock_is_believed_before_ours_whatever_comes_first() {
-        let (by_us, by_it) = (told("17.2", true, None, Phase::Answer), told("17.2", true, Some(5_000), Phase::Answer));
-        for events in [[by_us.clone(), by_it.clone()], [by_it, by_us]] {
-            assert_eq!(legs(&events)[0].answered_at, Some(Timestamp(5_000 * SECOND)));
-        }
-    }
-}
+#[path = "call_log_tests.rs"]
+mod tests;

@@ -227,13 +227,20 @@ mod tests {
             "number": [
                 {"number": "+74955550100", "queue": "main"},
                 {"number": "+74955550200", "enable_ivr": true, "ivr_menu": "menu", "queue": "late"},
+                {"number": "+74955550300", "enable_ivr": true, "ivr_menu": "tongues", "queue": "late"},
             ],
             "business_hours": [{"id": "day", "name": "Day", "weekly": [{"day": 1, "from": "09:00", "to": "18:00"}]}],
-            "ivr_tree": [{"id": "menu", "tree_name": "Menu", "root_node": "hello"}],
-            "ivr_node": [{"id": "hello", "tree": "menu", "node_name": "Hello", "node_play_mode": "talk", "node_play_content": "Press 1"}],
+            "ivr_tree": [{"id": "menu", "tree_name": "Menu", "root_node": "hello"}, {"id": "tongues", "tree_name": "Tongues", "root_node": "which"}],
+            "ivr_node": [
+                {"id": "hello", "tree": "menu", "node_name": "Hello", "node_play_mode": "talk", "node_play_content": "Press 1"},
+                {"id": "which", "tree": "tongues", "node_name": "Which", "node_play_mode": "talk", "node_play_content": "Press 3"},
+                {"id": "wait", "tree": "tongues", "node_name": "Wait", "node_play_mode": "talk", "node_play_content": "Press 4"},
+            ],
             "ivr_key": [
                 {"id": "one", "node": "hello", "node_key": "1", "action": 2, "queue_id": "main"},
                 {"id": "two", "node": "hello", "node_key": "2", "action": 4, "next_node": "hello"},
+                {"id": "three", "node": "which", "node_key": "3", "action": 4, "next_node": "wait"},
+                {"id": "four", "node": "wait", "node_key": "4", "action": 4, "next_node": "which"},
             ],
             "blacklist": [{"number": "+79990000666"}],
         }))
@@ -260,6 +267,7 @@ mod tests {
         check::<BusinessHours>("day", &["queue main"]);
         check::<IvrTree>("menu", &["number +74955550200", "ivr_node hello"]);
         check::<IvrNode>("hello", &["ivr_tree menu", "number +74955550200", "ivr_key one", "ivr_key two"]);
+        check::<IvrNode>("wait", &["ivr_key three", "ivr_key four"]);
         check::<IvrKey>("one", &[]);
         check::<Blacklisted>("+79990000666", &[]);
         check::<Number>("+74955550100", &[]);

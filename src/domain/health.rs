@@ -36,3 +36,16 @@ impl Finding {
         Finding { severity: Condition::Warning, ..Finding::failing(what, detail, mend) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_worse_than_what_wants_looking_at() {
+        let (failing, warning) = (Finding::failing("a", "b", "c"), Finding::warning("a", "b", "c"));
+        assert_eq!((failing.severity, warning.severity), (Condition::Failing, Condition::Warning));
+        assert_eq!((warning.what.as_str(), warning.detail.as_str(), warning.mend.as_str()), ("a", "b", "c"));
+        assert!(failing.severity > warning.severity && warning.severity > Condition::Ok);
+    }
+}

@@ -4,7 +4,7 @@
 //! end is not after its beginning runs over midnight into the next day. An exception replaces all spans that begin on its date.
 
 use jiff::Span;
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -58,10 +58,10 @@ impl BusinessHours {
     pub fn is_open(&self, at: Timestamp, zone: &str) -> bool {
         let Ok(zone) = TimeZone::get(self.timezone.as_deref().unwrap_or(zone)) else { return false };
         let Ok(instant) = jiff::Timestamp::from_microsecond(at.micros()) else { return false };
-        let today = instant.to_zoned(zone.clone()).date();
-        let yesterday = today.yesterday().ok();
+        let wall = instant.to_zoned(zone).datetime();
+        let today = wall.date();
         // A span over midnight began the day before.
-        yesterday.into_iter().chain([today]).any(|day| self.spans(day).into_iter().any(|span| holds(&zone, day, span, instant)))
+        today.yesterday().into_iter().chain([today]).any(|day| self.spans(day).into_iter().any(|span| holds(day, span, wall)))
     }
 
     /// The spans that begin on a day.
@@ -98,14 +98,11 @@ fn clock(text: &str) -> Option<Time> {
     Time::new(hours.parse().ok()?, minutes.parse().ok()?, 0, 0).ok()
 }
 
-/// Whether the instant lies in the span. A wall time that a change of clocks leaves out is the instant of the change.
-fn holds(zone: &TimeZone, day: Date, (from, end): (Time, End), instant: jiff::Timestamp) -> bool {
+/// Whether the wall clock stands in the span, as people read it: a time that a change of clocks leaves out never comes, and one that comes
+/// twice counts both times.
+fn holds(day: Date, (from, end): (Time, End), wall: DateTime) -> bool {
     let last = if end.next_day { day.checked_add(Span::new().days(1)).ok() } else { Some(day) };
-    let at = |date: Date, time: Time| zone.to_ambiguous_timestamp(date.to_datetime(time)).compatible().ok();
-    match (at(day, from), last.and_then(|last| at(last, end.time))) {
-        (Some(begin), Some(end)) => begin <= instant && instant < end,
-        _ => false,
-    }
+    day.to_datetime(from) <= wall && last.is_some_and(|last| wall < last.to_datetime(end.time))
 }
 
 /// What is wrong with it, by field.
@@ -189,19 +186,35 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_begins_in_the_hour_that_is_left_out_begins_with_the_change_and_the_hour_that_comes_twice_is_open_twice() {
+    fn hours_are_what_the_clock_on_the_wall_shows_also_where_it_leaves_an_hour_out_or_shows_it_twice() {
         check(
             &hours("Europe/Berlin", every_day("02:30", "04:00"), json!([])),
             &[
-                // 01:30Z is 03:30 of summer time.
+                // After 01:59:59 the clock shows 03:00.
                 ("2026-03-29T00:59:59Z", false),
-                ("2026-03-29T01:30:00Z", true),
+                ("2026-03-29T01:00:00Z", true),
+                ("2026-03-29T01:59:59Z", true),
                 ("2026-03-29T02:00:00Z", false),
-                // 02:30 comes twice; the first begins it.
+                // After 02:59:59 it shows 02:00 once more.
                 ("2026-10-25T00:29:59Z", false),
                 ("2026-10-25T00:30:00Z", true),
+                ("2026-10-25T00:59:59Z", true),
+                ("2026-10-25T01:00:00Z", false),
                 ("2026-10-25T01:30:00Z", true),
+                ("2026-10-25T02:59:59Z", true),
                 ("2026-10-25T03:00:00Z", false),
+            ],
+        );
+        // A shift that ends in the hour that is left out ends with the change, and one that ends in the hour that comes twice ends twice.
+        check(
+            &hours("Europe/Berlin", every_day("22:00", "02:30"), json!([])),
+            &[
+                ("2026-03-29T00:59:59Z", true),
+                ("2026-03-29T01:00:00Z", false),
+                ("2026-10-25T00:29:59Z", true),
+                ("2026-10-25T00:30:00Z", false),
+                ("2026-10-25T01:00:00Z", true),
+                ("2026-10-25T01:30:00Z", false),
             ],
         );
     }

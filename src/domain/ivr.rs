@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::queue::{Door, Target};
 use super::spec::Application;
 use super::validate::Problem;
 use crate::text_enum;
@@ -106,7 +107,8 @@ pub struct IvrKey {
     pub to_phone_number: Option<String>,
 }
 
-/// What is allowed and hardly meant: nodes that no caller reaches, and rounds that a caller makes who presses nothing.
+/// What is allowed and hardly meant: nodes that no caller reaches, rounds that a caller makes who presses nothing, and queues that send on to
+/// each other whom they cannot take.
 pub fn doubts(app: &Application) -> Vec<Problem> {
     let mut found = Vec::new();
     for tree in &app.ivr_tree {
@@ -128,6 +130,18 @@ pub fn doubts(app: &Application) -> Vec<Problem> {
         if walk(next(&node.id, true), |node| next(node, true)).contains(&node.id) {
             let reason = "comes round again to a caller who presses nothing; lead EMPTY_KEY out of the round";
             found.push(Problem::new(format!("ivr_node[{i}]"), reason));
+        }
+    }
+    let sends_on = |id: &str| {
+        let queue = app.queue.iter().find(|q| q.id == id);
+        let doors = [Door::Full, Door::Closed, Door::NoStaff].into_iter().filter_map(move |door| queue?.overflow(door));
+        doors.filter_map(|to| if let Target::Queue(id) = to { Some(id) } else { None }).collect::<Vec<_>>()
+    };
+    for (i, queue) in app.queue.iter().enumerate() {
+        if walk(sends_on(&queue.id), sends_on).contains(&queue.id) {
+            let reason =
+                "sends calls on that come back to it; they are hung up then. Lead overflow_full, _closed or _no_staff out of the round";
+            found.push(Problem::new(format!("queue[{i}]"), reason));
         }
     }
     found
@@ -172,5 +186,20 @@ mod tests {
         let told: Vec<(String, bool)> = doubts(&app).into_iter().map(|p| (p.path, p.reason.contains("never reached"))).collect();
         let expected = [("ivr_tree \"empty\"", false), ("ivr_node[1]", false), ("ivr_node[2]", false), ("ivr_node[3]", true)];
         assert_eq!(told, expected.map(|(path, unreached)| (path.to_owned(), unreached)));
+    }
+
+    #[test]
+    fn queues_that_send_on_to_each_other_are_told() {
+        let queue = |id: &str, door: &str, to: &str| json!({"id": id, "name": id, door: to});
+        let app: Application = serde_json::from_value(json!({
+            "id": 1, "name": "S", "pbx": "asterisk", "login": "p",
+            "queue": [
+                queue("a", "overflow_full", "queue:b"), queue("b", "overflow_closed", "queue:c"), queue("c", "overflow_no_staff", "queue:a"),
+                queue("d", "overflow_full", "queue:a"), queue("e", "overflow_timeout", "queue:f"), queue("f", "overflow_timeout", "queue:e"),
+            ],
+        }))
+        .expect("an application");
+        let told: Vec<String> = doubts(&app).into_iter().map(|p| p.path).collect();
+        assert_eq!(told, ["queue[0]", "queue[1]", "queue[2]"]);
     }
 }

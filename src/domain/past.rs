@@ -212,4 +212,21 @@ mod tests {
         let facts = together(&call(&[("e", late)]), &call(&[("h", leg_of(100, Some(110)))])).facts;
         assert_eq!(facts.legs.keys().collect::<Vec<_>>(), ["h"]);
     }
+    #[test]
+    fn a_begin_that_the_history_knows_to_be_earlier_holds_from_a_whole_second_on() {
+        let begun = |event: i64, past: i64| earliest(stamp(event, 1), stamp(past, 9)).map(|s| (s.at.0 / 1_000_000, s.arrived.0));
+        assert_eq!(begun(101, 100), Some((100, 1)), "heard of when the event was");
+        assert_eq!(begun(100, 100), Some((100, 1)));
+        assert_eq!(begun(100, 101), Some((100, 1)));
+        let close = earliest(Some(Stamp { at: Timestamp(100_999_999), arrived: Timestamp(1), ours: false }), stamp(100, 9));
+        assert_eq!(close.map(|s| s.at), Some(Timestamp(100_999_999)), "less than a second apart is the same time");
+    }
+
+    #[test]
+    fn of_two_that_are_believed_alike_the_event_s_holds() {
+        let party = |rank, number: &str| Some(Ranked::new(rank, number.to_owned()));
+        assert_eq!(ranked(&party(1, "b"), &party(1, "a")), party(1, "b"));
+        assert_eq!(ranked(&party(1, "b"), &party(2, "a")), party(2, "a"));
+        assert_eq!(ranked(&None, &party(0, "a")), party(0, "a"));
+    }
 }

@@ -285,3 +285,24 @@ pub struct Blacklisted {
     #[serde(default)]
     pub outbound_blocked: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_read_as_it_is_written() {
+        for (text, target) in [
+            ("queue:main", Target::Queue("main".into())),
+            ("number:+79990001122", Target::Number("+79990001122".into())),
+            ("voicemail", Target::Voicemail),
+            ("hangup", Target::Hangup),
+        ] {
+            assert_eq!(Target::parse(text).as_ref(), Some(&target));
+            assert_eq!(target.to_string(), text);
+        }
+        for text in ["", "voicemail:main", "Hangup", "agent:ann"] {
+            assert_eq!(Target::parse(text), None, "{text}");
+        }
+    }
+}

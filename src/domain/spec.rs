@@ -357,3 +357,45 @@ impl Contact {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn settings_and_lists_are_put_together_and_taken_apart() {
+        let whole = json!({
+            "id": 1, "name": "New", "pbx": "stringee", "login": "new", "country": "VN", "timezone": "Asia/Ho_Chi_Minh", "key": "k",
+            "allow_ips": ["192.0.2.0/24"], "allowed_origins": ["https://a.example"], "telphin": {"a": 1}, "exotel": {"b": 2},
+            "stringee": {"c": 3}, "asterisk": {"d": 4}, "routing": {"wrap_up_s": 7}, "crm": {"connector": "none"},
+            "agent": [{"id": "ann", "name": "Ann"}],
+        });
+        let new: Application = serde_json::from_value(whole.clone()).expect("an application");
+        let mut other: Application = serde_json::from_value(json!({
+            "id": 2, "name": "Old", "pbx": "telphin", "login": "old", "agent": [{"id": "bob", "name": "Bob"}],
+            "group": [{"id": "g", "name": "G"}],
+        }))
+        .expect("an application");
+        let both = new.clone().with_lists_of(&other);
+        assert_eq!((both.agent.clone(), both.group.clone()), (other.agent.clone(), other.group.clone()));
+        assert_eq!(both.without_lists(), new.without_lists());
+        let lists = json!({
+            "extension": [{"number": "099", "type": "ivr"}], "queue": [{"id": "q", "name": "Q"}], "number": [{"number": "+74955550100"}],
+            "business_hours": [{"id": "h", "name": "H"}], "ivr_tree": [{"id": "t", "tree_name": "T"}],
+            "ivr_node": [{"id": "n", "tree": "t", "node_name": "N", "node_play_mode": "play", "node_play_content": "n"}],
+            "ivr_key": [{"id": "k", "node": "n", "node_key": "1", "action": 6}], "blacklist": [{"number": "+79990000666"}],
+            "contact": [{"name": "Jane", "phones": ["+79990001101"]}], "group": [{"id": "g", "name": "G"}],
+        });
+        let mut full = whole;
+        full.as_object_mut().expect("fields").extend(lists.as_object().expect("lists").clone());
+        let full: Application = serde_json::from_value(full).expect("an application");
+        let bare = serde_json::to_value(full.without_lists()).expect("JSON");
+        for list in lists.as_object().expect("lists").keys().chain([&"agent".to_owned()]) {
+            assert!(bare.get(list).is_none_or(|left| left.as_array().is_some_and(Vec::is_empty)), "{list} is left");
+        }
+        assert_eq!(full.without_lists(), new.without_lists());
+        other.group.clear();
+        assert_ne!(both.without_lists(), other.without_lists());
+    }
+}

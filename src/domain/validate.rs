@@ -121,6 +121,7 @@ fn settings(app: &Application, problems: &mut Vec<Problem>) {
 
 fn agents(app: &Application, problems: &mut Vec<Problem>) {
     let mut by_extension = BTreeMap::new();
+    let mut by_number = BTreeMap::new();
     unique("agent", app.agent.iter().map(|a| a.id.as_str()), problems);
     for (i, agent) in app.agent.iter().enumerate() {
         let at = |field: &str| format!("agent[{i}].{field}");
@@ -152,6 +153,11 @@ fn agents(app: &Application, problems: &mut Vec<Problem>) {
             None if agent.routing_type == 2 => problems.push(Problem::new(at("phone_number"), "is needed when routing_type is 2")),
             _ => {}
         }
+        if let Some(number) = agent.phone_number.as_deref().filter(|_| agent.routing_type == 2)
+            && let Some(other) = by_number.insert(number, agent.id.as_str())
+        {
+            problems.push(Problem::new(at("phone_number"), format!("agent {other:?} is rung on {number} already")));
+        }
     }
 }
 
@@ -180,6 +186,14 @@ fn groups_queues_numbers(app: &Application, problems: &mut Vec<Problem>) {
     unique("number", app.number.iter().map(|n| n.number.as_str()), problems);
     for (i, group) in app.group.iter().enumerate() {
         identifier(&format!("group[{i}].id"), &group.id, problems);
+        let name = format!("group[{i}].name");
+        if group.name.trim().is_empty() {
+            problems.push(Problem::new(&name, "must not be empty"));
+        }
+        length(&name, &group.name, 200, problems);
+        if let Some(other) = app.group[..i].iter().find(|g| g.name == group.name) {
+            problems.push(Problem::new(&name, format!("group {:?} has this name already", other.id)));
+        }
         known(&format!("group[{i}].agents"), "agent", &group.agents, &agents, problems);
     }
     let queues: BTreeSet<&str> = app.queue.iter().map(|q| q.id.as_str()).collect();
@@ -248,3 +262,7 @@ fn length(path: &str, text: &str, most: usize, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(path, format!("is longer than {most} characters")));
     }
 }
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

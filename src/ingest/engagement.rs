@@ -47,6 +47,7 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
     }
     for (agent, work) in work {
         if let Some(mut state) = agents::lock(conn, app.id(), &agent)? {
+            let now = state.no_earlier(now);
             let before = state.outlook(now);
             let extension = app.agent(&agent).and_then(|a| a.line());
             let counts = match extension {

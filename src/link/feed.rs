@@ -39,6 +39,8 @@ pub struct Feed {
     pub board: Board,
     /// Whether the phone of an extension was last told to be reached.
     pub phones: HashMap<String, Option<bool>>,
+    /// It was said that events come without their time.
+    pub is_timeless: bool,
 }
 
 impl Feed {
@@ -59,6 +61,15 @@ impl Feed {
     pub async fn follow(&mut self, events: &[Block]) {
         let mut notes = Vec::new();
         let mut reports = Vec::new();
+        if !self.is_timeless && events.iter().any(|event| event.event() == "Newchannel" && event.get("Timestamp").is_none()) {
+            self.is_timeless = true;
+            let mend = "set timestampevents = yes in [general] of manager.conf";
+            tracing::warn!(
+                app = self.app().id(),
+                mend,
+                "the PBX does not say when its events happened; they count from when they reach us"
+            );
+        }
         {
             let (app, board) = (self.app(), &mut self.board);
             app.with_context(|context| {
@@ -79,17 +90,7 @@ impl Feed {
     /// Makes the board follow what the PBX has up. Events that come meanwhile are taken.
     pub async fn compare(&mut self, session: &Session, events: &mut mpsc::Receiver<Block>, open: Vec<Open>) -> Result<(), LinkError> {
         let before = self.board.ids();
-        let listed = {
-            let action = Action::channels();
-            let mut asking = std::pin::pin!(session.send(&action));
-            loop {
-                let mut batch = Vec::new();
-                tokio::select! {
-                    reply = &mut asking => break reply?.events,
-                    _ = events.recv_many(&mut batch, BATCH), if !events.is_closed() => self.follow(&batch).await,
-                }
-            }
-        };
+        let listed = self.ask(session, events, &Action::channels()).await?;
         self.drain(events).await;
         let (app, now) = (self.app(), self.link.clock.now());
         let board = &mut self.board;
@@ -102,6 +103,18 @@ impl Feed {
         }
         self.keep(notes).await;
         Ok(())
+    }
+
+    /// Asks for a list, and takes the events that come meanwhile: the answer comes behind them.
+    async fn ask(&mut self, session: &Session, events: &mut mpsc::Receiver<Block>, action: &Action) -> Result<Vec<Block>, LinkError> {
+        let mut asking = std::pin::pin!(session.send(action));
+        loop {
+            let mut batch = Vec::new();
+            tokio::select! {
+                reply = &mut asking => return Ok(reply?.events),
+                _ = events.recv_many(&mut batch, BATCH), if !events.is_closed() => self.follow(&batch).await,
+            }
+        }
     }
 
     /// What the store says is up: legs that were told of by their channels, and calls that are not over.
@@ -138,10 +151,10 @@ impl Feed {
     }
 
     /// Asks for the states of all devices. Without the right to, they are heard of when they change.
-    pub async fn ask_devices(&mut self, session: &Session) -> Result<(), LinkError> {
+    pub async fn ask_devices(&mut self, session: &Session, events: &mut mpsc::Receiver<Block>) -> Result<(), LinkError> {
         let app = self.app();
-        let listed = match session.send(&Action::devices()).await {
-            Ok(reply) => reply.events,
+        let listed = match self.ask(session, events, &Action::devices()).await {
+            Ok(listed) => listed,
             Err(LinkError::Refused(words)) => {
                 tracing::warn!(app = app.id(), words, "the PBX does not tell its devices' states");
                 return Ok(());

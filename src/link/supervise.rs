@@ -203,7 +203,8 @@ async fn connected(
         Err(error) => return error,
     };
     let session = Arc::new(session);
-    let mut feed = Feed { link: link.clone(), declared: declared.clone(), board: Board::default(), phones: HashMap::new() };
+    let mut feed =
+        Feed { link: link.clone(), declared: declared.clone(), board: Board::default(), phones: HashMap::new(), is_timeless: false };
     let version = match catch_up(&session, &mut feed, &mut events).await {
         Ok(version) => version,
         Err(error) => return error,
@@ -230,7 +231,7 @@ async fn connected(
             }
             _ = compares.tick() => {
                 let compared = feed.compare(&session, &mut events, Vec::new()).await;
-                if let Err(error) = compared.and(feed.ask_devices(&session).await) {
+                if let Err(error) = compared.and(feed.ask_devices(&session, &mut events).await) {
                     tracing::warn!(app = app.id(), %error, "what is up at the PBX could not be compared; it is tried again");
                 }
             }
@@ -250,7 +251,7 @@ async fn catch_up(session: &Session, feed: &mut Feed, events: &mut mpsc::Receive
     session.send(&Action::events()).await?;
     let version = session.send(&Action::core_settings()).await.ok().and_then(|r| r.response.get("AsteriskVersion").map(str::to_owned));
     feed.compare(session, events, open).await?;
-    feed.ask_devices(session).await?;
+    feed.ask_devices(session, events).await?;
     Ok(version)
 }
 

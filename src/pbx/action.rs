@@ -68,6 +68,8 @@ pub struct Dial {
     pub place: String,
     /// The caller's number as it is shown on outside lines.
     pub caller_id: Option<String>,
+    /// It may be recorded, where calls are.
+    pub record: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

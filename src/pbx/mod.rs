@@ -123,7 +123,11 @@ impl Pbx {
     pub fn from_application(app: &Application) -> Result<Pbx, Vec<Problem>> {
         match app.pbx {
             PbxKind::Telphin => telphin::Settings::read(app.telphin.as_ref()).map(Pbx::Telphin),
-            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(|settings| Pbx::Asterisk(Box::new(settings))),
+            PbxKind::Asterisk => {
+                let settings = asterisk::Settings::read(app.asterisk.as_ref())?;
+                let problems = settings.problems_with(app);
+                if problems.is_empty() { Ok(Pbx::Asterisk(Box::new(settings))) } else { Err(problems) }
+            }
             other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin or asterisk"))]),
         }
     }

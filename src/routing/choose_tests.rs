@@ -229,3 +229,31 @@ proptest! {
         prop_assert_eq!(world.choose(&stage, waited_s, "s"), choice);
     }
 }
+
+#[test]
+fn a_queue_s_stage_is_as_the_queue_is_declared() {
+    let app: Application = serde_json::from_value(serde_json::json!({
+        "id": 1, "name": "Shop", "pbx": "asterisk", "login": "p",
+        "agent": [{"id": "ann", "name": "Ann"}, {"id": "bob", "name": "Bob"}],
+        "group": [{"id": "first", "name": "First", "agents": ["ann"]}, {"id": "second", "name": "Second", "agents": ["bob", "ann"]}],
+        "queue": [{
+            "id": "main", "name": "Main", "primary_groups": ["first"], "backup_groups": ["second"], "route_to_backup_groups_after": 15,
+            "backup_mode": "replace", "strategy": "ring_all", "skills": ["german:2"], "ring_at_once": 3, "schedule": 2, "business_hours_id": "h",
+        }],
+        "business_hours": [{"id": "h", "name": "Never"}],
+    }))
+    .expect("an application");
+    let levels = vec![Level { agents: vec!["ann".into()], after_s: 0 }, Level { agents: vec!["bob".into()], after_s: 15 }];
+    let stage = Stage {
+        name: "queue:main".into(),
+        levels,
+        mode: BackupMode::Replace,
+        strategy: Strategy::RingAll,
+        skills: vec!["german:2".into()],
+        ring_at_once: 3,
+        closed: true,
+        again: true,
+        regardless: false,
+    };
+    assert_eq!(Stage::queue(&app, &app.queue[0], Timestamp(1_767_000_000_000_000)), stage);
+}

@@ -75,7 +75,7 @@ pub fn refusal(agent: &Agent, state: &AgentState, call: &Seeker<'_>, tried: bool
         Some(Refusal::CoolingDown(state.cool_cause))
     } else if line.is_none() {
         Some(Refusal::NoExtension)
-    } else if agent.phone_number.as_deref() == Some(call.caller) {
+    } else if [&agent.phone_number, &agent.extension].into_iter().any(|own| own.as_deref() == Some(call.caller)) {
         Some(Refusal::IsTheCaller)
     } else {
         None

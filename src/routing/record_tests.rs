@@ -213,3 +213,24 @@ fn one_who_is_named_takes_little_room() {
 fn what_cannot_be_read_is_not_made_again() {
     assert_eq!((write(&[]), replay(CALLER, ""), replay(CALLER, "[{\"now\":1}]")), (String::new(), None, None));
 }
+
+/// Whoever cannot take this call anyway is refused for his own reason, also when an older call would have him.
+#[test]
+fn only_those_who_could_be_had_are_kept_for_others() {
+    let candidate = |agent: &str, eligible: bool, reason: &str| Candidate {
+        agent: agent.into(),
+        eligible,
+        reason: reason.into(),
+        ..serde_json::from_value(serde_json::json!({"step": "queue:main", "agent": "", "eligible": false, "reason": ""}))
+            .expect("a candidate")
+    };
+    let mut choice = Choice {
+        candidates: vec![candidate("ann", true, "is free"), candidate("bob", false, "is on a call"), candidate("eve", true, "is free")],
+        eligible: vec!["ann".into(), "eve".into()],
+        ..Choice::default()
+    };
+    keep(&mut choice, &BTreeSet::from(["ann".to_owned(), "bob".to_owned()]));
+    assert_eq!(choice.eligible, ["eve"]);
+    let told: Vec<&str> = choice.candidates.iter().map(|c| c.reason.as_str()).collect();
+    assert_eq!(told, ["is kept for a caller who has waited longer", "is on a call", "is free"]);
+}

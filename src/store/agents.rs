@@ -137,11 +137,12 @@ pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &
 
 /// Makes the state of a new agent, or follows the change of his extension: what is live there is his from now on.
 pub fn declare(conn: &mut Conn, application: i64, extension: Option<&str>, fresh: &AgentState) -> Result<()> {
+    let known = lock(conn, application, &fresh.agent)?;
     let (ringing, talking) = match extension {
         Some(extension) => live::count(conn, application, extension)?,
         None => (0, 0),
     };
-    let state = match lock(conn, application, &fresh.agent)? {
+    let state = match known {
         Some(known) => AgentState { ringing, talking, ..known },
         None => {
             let state = AgentState { ringing, talking, ..fresh.clone() };

@@ -3,6 +3,7 @@
 use diesel::dsl::not;
 use diesel::prelude::*;
 
+use super::prepared::kept;
 use super::schema::callbacks;
 use super::{Conn, Result};
 use crate::domain::time::Timestamp;
@@ -51,11 +52,10 @@ pub fn by_key(conn: &mut Conn, application: i64, key: &str) -> Result<Option<Cal
 
 /// Unfinished callbacks of an extension, oldest first.
 pub fn open_of(conn: &mut Conn, application: i64, extension: &str) -> Result<Vec<Callback>> {
-    Ok(on_backend!(conn, |c| callbacks::table
+    let open = callbacks::table
         .filter(callbacks::application.eq(application).and(callbacks::extension.eq(extension)).and(not(callbacks::finished)))
-        .order((callbacks::created_at, callbacks::id))
-        .select(Callback::as_select())
-        .load(c))?)
+        .order((callbacks::created_at, callbacks::id));
+    Ok(on_backend!(conn, |c| kept!(open.select(Callback::as_select())).load(c))?)
 }
 
 /// Unfinished callbacks that have not moved since `before`.

@@ -32,6 +32,12 @@ pub fn set_once(conn: &mut Conn, name: &str, value: &str) -> Result<String> {
     Ok(get(conn, name)?.unwrap_or_else(|| value.to_owned()))
 }
 
+/// Removes what is remembered of an application: such names end with its id.
+pub fn forget(conn: &mut Conn, application: i64) -> Result<()> {
+    on_backend!(conn, |c| diesel::delete(facts::table.filter(facts::name.like(format!("%/{application}")))).execute(c))?;
+    Ok(())
+}
+
 /// The database's own clock.
 pub fn clock(conn: &mut Conn) -> Result<Timestamp> {
     let us: i64 = match conn {

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 
 use super::schema::{applications, calls, contacts, declared, revision};
-use super::{Conn, Result, StoreError, from_json, to_json};
+use super::{Conn, Result, StoreError, facts, from_json, to_json};
 use crate::domain::declared::Declared;
 use crate::domain::spec::Application;
 use crate::on_backend;
@@ -205,6 +205,10 @@ const BELONGINGS: &[(&str, &str)] = &[
     ("agent_states", "agent"),
     ("agent_marks", "at, agent"),
     ("agent_times", "agent, at"),
+    ("agent_sums", "at, agent, state, reason"),
+    ("outages", "began_at"),
+    ("ami_links", "application"),
+    ("reconciliations", "application"),
     ("queue_entries", "call_id, entry"),
     ("routed_calls", "call_id"),
     ("provisioned", "part"),
@@ -230,6 +234,23 @@ pub fn purge(conn: &mut Conn, application: i64, limit: usize) -> Result<usize> {
 /// Deletes an application with the little that [`purge`] left of it.
 pub fn delete_application(conn: &mut Conn, application: i64) -> Result<()> {
     while purge(conn, application, 10_000)? > 0 {}
+    facts::forget(conn, application)?;
     on_backend!(conn, |c| diesel::delete(applications::table.find(application)).execute(c))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_of_an_application_goes_with_it() {
+        let tables = include_str!("schema.rs").split("diesel::table! {").skip(1);
+        let of_one: Vec<&str> = tables.filter(|t| t.contains(" application -> ")).filter_map(|t| t.trim().split(' ').next()).collect();
+        assert!(of_one.len() > 15, "{of_one:?}");
+        for table in of_one {
+            // A token is revoked, and stays as the witness that it was.
+            assert!(table == "tokens" || BELONGINGS.iter().any(|(known, _)| *known == table), "{table}");
+        }
+    }
 }

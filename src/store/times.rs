@@ -100,35 +100,37 @@ pub fn put(
     Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_marks::table).values(row), "application, at, agent", news)).run(c))?)
 }
 
-/// The marks within `[from, to)`, led by the last one before.
+/// The marks within `[from, to)`, led by the last one before. The new ones are read first: one that is filed meanwhile is then read twice, and
+/// not missed.
 pub fn between(conn: &mut Conn, application: i64, agent: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Mark>> {
     let filed = agent_times::application.eq(application).and(agent_times::agent.eq(agent));
     let new = agent_marks::application.eq(application).and(agent_marks::agent.eq(agent));
-    let mut lead: Vec<Row> = on_backend!(conn, |c| agent_times::table
-        .filter(filed)
-        .filter(agent_times::at.le(from.0))
-        .order(agent_times::at.desc())
-        .limit(1)
-        .select(Row::as_select())
+    let mut within: Vec<Row> = on_backend!(conn, |c| agent_marks::table
+        .filter(new)
+        .filter(agent_marks::at.gt(from.0).and(agent_marks::at.lt(to.0)))
+        .select(AS_ROW)
         .load(c))?;
-    lead.extend(on_backend!(conn, |c| agent_marks::table
+    let mut lead: Vec<Row> = on_backend!(conn, |c| agent_marks::table
         .filter(new)
         .filter(agent_marks::at.le(from.0))
         .order(agent_marks::at.desc())
         .limit(1)
         .select(AS_ROW)
+        .load(c))?;
+    lead.extend(on_backend!(conn, |c| agent_times::table
+        .filter(filed)
+        .filter(agent_times::at.le(from.0))
+        .order(agent_times::at.desc())
+        .limit(1)
+        .select(Row::as_select())
         .load::<Row>(c))?);
-    let mut within: Vec<Row> = on_backend!(conn, |c| agent_times::table
+    within.extend(on_backend!(conn, |c| agent_times::table
         .filter(filed)
         .filter(agent_times::at.gt(from.0).and(agent_times::at.lt(to.0)))
         .select(Row::as_select())
-        .load(c))?;
-    within.extend(on_backend!(conn, |c| agent_marks::table
-        .filter(new)
-        .filter(agent_marks::at.gt(from.0).and(agent_marks::at.lt(to.0)))
-        .select(AS_ROW)
         .load::<Row>(c))?);
     within.sort_by_key(|row| row.at);
+    within.dedup_by_key(|row| row.at);
     Ok(lead.into_iter().max_by_key(|row| row.at).into_iter().chain(within).map(Row::into_mark).collect())
 }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::action::Line;
+use crate::domain::spec::Application;
 use crate::domain::validate::Problem;
 
 /// `[application.asterisk]`
@@ -171,6 +172,23 @@ impl Settings {
             );
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// What the application declares that these settings cannot do.
+    pub fn problems_with(&self, app: &Application) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mend = "needs asterisk.outside_device, which says how numbers outside are called, as PJSIP/{number}@trunk does";
+        if self.outside_device.is_empty() {
+            let outside = app.agent.iter().position(|agent| agent.routing_type == 2);
+            problems.extend(outside.map(|i| Problem::new(format!("agent[{i}].routing_type"), format!("2, the agent's own phone, {mend}"))));
+            let step = app.routing.responsible.iter().position(|step| step.to().starts_with("number:"));
+            problems.extend(step.map(|i| Problem::new(format!("routing.responsible[{i}]"), format!("a number {mend}"))));
+        }
+        if self.ami().is_some() && self.device.get(..6).is_some_and(|tech| tech.eq_ignore_ascii_case("Local/")) {
+            let reason = "must be a telephone's own device where ami_address is given: AMI tells of those, as PJSIP/{extension}";
+            problems.push(Problem::new("asterisk.device", reason));
+        }
+        problems
     }
 
     /// Whether there is a way to call numbers outside.

@@ -8,13 +8,16 @@ use crate::pbx::{Reply, RoutingRequest};
 
 /// The plain form: after the action these fields, in this order. A prompt is a `goto` that has a mode.
 pub const PLAIN: &[(&str, &[&str])] = &[
-    ("dial", &["device", "timeout", "offer", "agent", "place", "caller_id"]),
+    ("dial", &["device", "timeout", "offer", "agent", "place", "caller_id", "record"]),
     ("wait", &["seconds", "place", "greeting"]),
     ("goto", &["context", "exten", "place"]),
     ("prompt", &["context", "exten", "offer", "mode", "prompt", "key_timeout", "loops", "barge_in", "pause_ms"]),
     ("hangup", &["cause"]),
-    ("none", &[]),
+    ("none", &["again"]),
 ];
+
+/// Of the last fields these are only there when they say something.
+const RARE: &[&str] = &["record", "again"];
 
 /// Where a field stands in the line, counted from 1.
 pub fn position(action: &str, field: &str) -> Option<usize> {
@@ -38,7 +41,7 @@ fn line(fields: &Value) -> String {
     let form = if fields.get("mode").is_some() { "prompt" } else { action };
     let order = PLAIN.iter().find(|(name, _)| *name == form).map_or(&[][..], |(_, fields)| fields);
     let mut line = action.to_owned();
-    for field in order {
+    for field in order.iter().filter(|field| !RARE.contains(field) || !fields[**field].is_null()) {
         line.push('|');
         line.push_str(&plain(&fields[*field]));
     }
@@ -64,12 +67,19 @@ fn say(settings: &Settings, action: &Action, dialled: &str) -> Value {
         }
         Action::Dial(dial) => {
             let devices: Vec<String> = dial.lines.iter().filter_map(|line| settings.device(line)).collect();
+            // To dial nothing ends the call.
+            if devices.is_empty() {
+                return say(settings, &Action::Default, dialled);
+            }
             let (device, agent) = (devices.join("&"), dial.agents.join(","));
             let mut fields = json!({
                 "action": "dial", "device": device, "agent": agent, "timeout": dial.timeout_s, "offer": dial.offer, "place": dial.place,
             });
             if let Some(number) = &dial.caller_id {
                 fields["caller_id"] = json!(number);
+            }
+            if !dial.record {
+                fields["record"] = json!(false);
             }
             fields
         }
@@ -85,8 +95,10 @@ fn say(settings: &Settings, action: &Action, dialled: &str) -> Value {
         Action::Voicemail { place } => goto(&settings.voicemail_context, place, place),
         Action::Hangup { cause } => json!({"action": "hangup", "cause": cause}),
         // An action that the dialplan does not know sends the call where it would have gone without us.
-        Action::Default | Action::Name(None) if settings.default_context.is_empty() => json!({"action": "none"}),
-        Action::Default | Action::Name(None) => goto(&settings.default_context, dialled, ""),
+        Action::Default if settings.default_context.is_empty() => json!({"action": "none"}),
+        Action::Default => goto(&settings.default_context, dialled, ""),
+        // We could not tell: a call that waits must not lose its place for that.
+        Action::Name(None) => json!({"action": "none", "again": true}),
     }
 }
 

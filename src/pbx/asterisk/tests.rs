@@ -159,7 +159,34 @@ fn a_call_that_is_none_of_ours_goes_where_the_pbx_has_it() {
     let question = asked("call=1&to=200");
     let body: Value = serde_json::from_str(&reply::reply(&settings, &Action::Default, &question).body).expect("JSON");
     assert_eq!((&body["action"], &body["context"], &body["exten"]), (&json!("goto"), &json!("from-trunk"), &json!("200")));
-    assert_eq!(reply::reply(&Settings::default(), &Action::Name(None), &question).body, r#"{"action":"none"}"#);
+    assert_eq!(reply::reply(&Settings::default(), &Action::Default, &question).body, r#"{"action":"none"}"#);
+}
+
+/// A call that waits is asked about again before it is given up: what we say when we cannot tell is no answer.
+#[test]
+fn what_is_said_without_knowing_is_not_the_last_word() {
+    let settings = Settings { default_context: "from-trunk".into(), ..Settings::default() };
+    for (question, expected) in [("call=1&to=200", r#"{"action":"none","again":true}"#), ("call=1&to=200&format=plain", "none|true")] {
+        assert_eq!(reply::reply(&settings, &Action::Name(None), &asked(question)).body, expected);
+    }
+}
+
+/// To dial nothing would end the call.
+#[test]
+fn whoever_cannot_be_dialled_is_left_to_the_pbx() {
+    let dial = Dial {
+        lines: vec![Line::Number("+79990001122".into())],
+        agents: vec!["ann".into()],
+        timeout_s: 15,
+        offer: "o".into(),
+        place: "main".into(),
+        caller_id: None,
+        record: true,
+    };
+    let said = |settings: &Settings| reply::reply(settings, &Action::Dial(dial.clone()), &asked("call=1&to=200")).body;
+    assert_eq!(said(&Settings::default()), r#"{"action":"none"}"#);
+    let outside = Settings { outside_device: "PJSIP/{number}@trunk".into(), ..Settings::default() };
+    assert!(said(&outside).contains("PJSIP/+79990001122@trunk"));
 }
 
 proptest! {
@@ -174,7 +201,7 @@ proptest! {
     /// The plain form is one line, whose parts are where they belong.
     #[test]
     fn no_text_breaks_the_plain_form(agent in "\\PC{0,20}", place in "[\\PC|\n]{0,20}") {
-        let dial = Dial { lines: vec![Line::Extension("101".into())], agents: vec![agent], timeout_s: 15, offer: "o".into(), place, caller_id: None };
+        let dial = Dial { lines: vec![Line::Extension("101".into())], agents: vec![agent], timeout_s: 15, offer: "o".into(), record: true, place, caller_id: None };
         let said = reply::reply(&Settings::default(), &Action::Dial(dial), &asked("format=plain")).body;
         prop_assert_eq!(said.split('|').count(), 7);
         prop_assert!(said.starts_with("dial|PJSIP/101|15|o|") && !said.contains('\n'), "{}", said);

@@ -4,6 +4,7 @@ mod doors;
 mod figures;
 mod live;
 mod metrics;
+mod order;
 mod reports;
 mod rough;
 mod support;

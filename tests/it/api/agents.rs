@@ -142,7 +142,10 @@ async fn an_agent_is_declared_changed_and_removed() {
         house.event(&call("dial-in", 5, "&CallStatus=CALLING").replace("0047*101", "0047*104")).await;
         let moved = client.put(&path, json!({"name": "Eve Fox", "extension": "104"})).await.ok();
         assert_eq!(fields(&moved, &["extension", "manual_status", "state"]), json!(["104", "NOT_AVAILABLE", "ringing"]));
-        assert_eq!(client.delete(&path).await.status, 204);
+        let refused = client.delete(&path).await;
+        assert_eq!(refused.status, 409, "a phone of his rings: {}", refused.body);
+        assert!(refused.body["detail"].as_str().unwrap_or_default().contains("the call that the agent has in hand"), "{}", refused.body);
+        assert_eq!(client.delete(&format!("{path}?force=true")).await.status, 204);
         client.get(&path).await.refused(404);
         client.post(&shop("/agents"), json!({"id": "ann", "name": "Another Ann"})).await.refused(409);
     })

@@ -293,7 +293,7 @@ async fn a_list_is_read_whole_page_by_page() {
     on_both(async |house| {
         let client = house.client().await;
         for n in 0..23 {
-            client.post(&shop("/groups"), json!({"id": format!("g{n:02}"), "name": "G"})).await.ok();
+            client.post(&shop("/groups"), json!({"id": format!("g{n:02}"), "name": format!("Group {n}")})).await.ok();
         }
         let (whole, pages) = client.every(&shop("/groups"), 500).await;
         assert_eq!((whole.len(), pages), (24, 1));

@@ -157,7 +157,7 @@ fn what_an_administrator_of_an_asterisk_pastes_is_printed_filled_in() {
         let manager = house.run(&["provision", "808", "--part", "manager"]).ok();
         assert_eq!(
             manager,
-            "[desk]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\npermit = 127.0.0.1/255.255.255.255\nread = system,call,agent\nwrite = originate,reporting\n"
+            "[desk]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\ndeny = ::/0\npermit = 127.0.0.1/255.255.255.255\nread = system,call,agent\nwrite = originate,reporting\n"
         );
         let off = house.run(&["provision", "808", "--off"]).ok();
         assert!(off.contains("[hookflash-808-route]") && off.contains("Remove [desk] from manager.conf"), "{off}");

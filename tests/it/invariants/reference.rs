@@ -39,7 +39,7 @@ pub enum Expected {
     /// One of these: a lot is drawn.
     RingsOneOf(BTreeSet<String>),
     /// One of these, or nobody: lots of others are drawn before.
-    RingsOneOfOrWaits(BTreeSet<String>),
+    RingsOneOfOr(BTreeSet<String>, Box<Expected>),
     Waits,
     Leaves,
 }
@@ -147,7 +147,7 @@ impl Room<'_> {
         if self.is_closed(queue) {
             return Expected::Leaves;
         }
-        if eligible.is_empty() {
+        let nobody = || {
             let waited_s = (self.now.0 - call.joined_at) as f64 / 1e6;
             let too_long = queue.maximum_queue_wait_time > 0 && waited_s >= queue.maximum_queue_wait_time as f64;
             let everybody = self.members(&queue.primary_groups).into_iter().chain(self.members(&queue.backup_groups));
@@ -155,7 +155,10 @@ impl Room<'_> {
             // Those being rung for have their place too.
             let others = self.waiting.iter().filter(|w| w.queue == call.queue && w.id != call.id).count() as i64;
             let full = call.is_new && others >= queue.maximum_queue_size;
-            return if too_long || no_staff || full { Expected::Leaves } else { Expected::Waits };
+            if too_long || no_staff || full { Expected::Leaves } else { Expected::Waits }
+        };
+        if eligible.is_empty() {
+            return nobody();
         }
         let mut older: Vec<&Waiting> =
             self.waiting.iter().filter(|w| w.id != call.id && w.wants && (w.rank_at, &w.id) < (call.rank_at, &call.id)).collect();
@@ -169,9 +172,10 @@ impl Room<'_> {
             // Such queues have agents of their own here; which of them the older calls draw is not known.
             let rivals = older.iter().filter(|w| w.queue == call.queue).count();
             let any = eligible.iter().cloned().collect();
-            return if rivals == 0 { Expected::RingsOneOf(any) } else { Expected::RingsOneOfOrWaits(any) };
+            return if rivals == 0 { Expected::RingsOneOf(any) } else { Expected::RingsOneOfOr(any, Box::new(nobody())) };
         }
         let mine: Vec<String> = eligible.into_iter().filter(|a| !kept.contains(a)).take(self.at_once(queue)).collect();
-        if mine.is_empty() { Expected::Waits } else { Expected::Rings(mine) }
+        // Who is kept for older calls is not free for this one.
+        if mine.is_empty() { nobody() } else { Expected::Rings(mine) }
     }
 }

@@ -49,7 +49,7 @@ pub struct QueueCounts {
     offered: i64,
     answered: i64,
     abandoned: i64,
-    /// Gave up at once: in no rate.
+    /// Gave up at once: neither offered nor abandoned.
     short_abandoned: i64,
     overflowed: i64,
     timed_out: i64,
@@ -63,7 +63,7 @@ pub struct QueueCounts {
     abandoned_late: i64,
     /// answered_in_time / (answered + abandoned_late).
     service_level: Option<f64>,
-    /// abandoned / offered.
+    /// abandoned / queued.
     abandonment_rate: Option<f64>,
     /// Mean wait of the answered, from joining the queue (ASA).
     asa_ms: Option<i64>,

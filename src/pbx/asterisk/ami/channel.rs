@@ -47,6 +47,13 @@ impl<'b> Channel<'b> {
         self.name().get(..6).is_some_and(|tech| tech.eq_ignore_ascii_case("Local/"))
     }
 
+    /// The number of a telephone of the PBX that calls: it goes by the name of its device, as no line from outside does.
+    pub fn telephone(&self) -> Option<&'b str> {
+        let (_, name) = endpoint(self.name()).split_once('/')?;
+        let is_short = (1..=10).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());
+        (is_short && !self.is_local() && self.get("CallerIDNum") == Some(name)).then_some(name)
+    }
+
     /// The line of ours that the channel's name says it is on.
     pub fn line(&self, settings: &Settings, context: &Context<'_>) -> Option<String> {
         if self.is_local() {

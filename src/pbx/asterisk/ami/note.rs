@@ -20,6 +20,8 @@ pub const TALKED: &str = "Hookflash-Talked";
 pub const PASSED_ON: &str = "Hookflash-Passed-On";
 /// The outside party of the call, as the PBX writes it.
 pub const CLIENT: &str = "Hookflash-Client";
+/// The telephone of the PBX, no line of ours, from which the channel that dials calls.
+pub const PHONE: &str = "Hookflash-Phone";
 /// When we saw it, microseconds: of events of our own, which are told apart by it.
 pub const SEEN: &str = "Hookflash-Seen";
 

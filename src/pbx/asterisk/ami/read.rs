@@ -191,7 +191,12 @@ impl Noted<'_> {
             events.extend(if self.is(note::CALLER) { vec![self.told(What::Taken)] } else { self.talks() });
         }
         if self.is(note::CLICK) && self.is(note::DIALS) {
-            events.extend(self.own().map(|(id, line)| self.leg(&self.plain(id, line), Phase::Begin)));
+            let number = self.block.get("Exten").and_then(|e| self.dialled(e)).map(|n| Ranked::new(1, n));
+            events.extend(self.own().map(|(id, line)| {
+                let told = self.plain(id, line);
+                let direction = Ranked::new(1, Direction::Out);
+                self.leg(&Told { direction, number: number.or(told.number), ..told }, Phase::Begin)
+            }));
         }
         events
     }
@@ -219,7 +224,7 @@ impl Noted<'_> {
             let told = if self.is(note::CLICK) {
                 self.source(id, line)
             } else {
-                let inside = by.map(|line| Ranked::new(4, Party::Internal(line.to_owned())));
+                let inside = by.or(self.block.get(note::PHONE)).map(|line| Ranked::new(4, Party::Internal(line.to_owned())));
                 let from = self.block.get("CallerIDNum").and_then(|n| self.party(n)).map(|n| Ranked::new(3, n));
                 let shown = self.block.get("DestConnectedLineNum").and_then(|n| self.party(n)).map(|n| Ranked::new(2, n));
                 // Without one who calls, somebody else's request has it rung: it may yet turn out to be the one who calls.

@@ -106,7 +106,8 @@ pub fn manager(user: &str, secret: &str, permit: Option<&str>) -> String {
         |name| {
             Some(match name {
                 "user" => user.to_owned(),
-                "secret" => secret.to_owned(),
+                // What follows a semicolon is a remark there.
+                "secret" => secret.replace(';', "\\;"),
                 "permit" => permit.clone(),
                 _ => return None,
             })

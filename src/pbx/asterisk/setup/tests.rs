@@ -85,9 +85,10 @@ fn the_manager_s_user_may_place_calls_and_ask() {
     let text = manager("hookflash", "s3cret", Some("192.0.2.7"));
     assert_eq!(
         text,
-        "[hookflash]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\npermit = 192.0.2.7/255.255.255.255\nread = system,call,agent\nwrite = originate,reporting\n"
+        "[hookflash]\nsecret = s3cret\ndeny = 0.0.0.0/0.0.0.0\ndeny = ::/0\npermit = 192.0.2.7/255.255.255.255\nread = system,call,agent\nwrite = originate,reporting\n"
     );
     assert!(manager("hookflash", "s3cret", None).contains("\n; permit = "));
+    assert!(manager("hookflash", "s3;cret", None).contains("secret = s3\\;cret\n"), "what follows a bare semicolon is a remark");
 }
 
 /// The page shows what is printed for the declaration at its top.

@@ -176,13 +176,7 @@ impl History {
         eligible: &[String],
     ) {
         let waits = matches!(action, Action::Wait { .. });
-        let is_it = match expected {
-            Expected::Rings(agents) => dialled == agents.as_slice(),
-            Expected::RingsOneOf(agents) => matches!(dialled, [one] if agents.contains(one)),
-            Expected::RingsOneOfOrWaits(agents) => waits || matches!(dialled, [one] if agents.contains(one)),
-            Expected::Waits => waits,
-            Expected::Leaves => matches!(action, Action::Hangup { .. }),
-        };
+        let is_it = is_it(expected, action, dialled);
         self.met(0, 1);
         self.met(7, usize::from(waits));
         self.met(5, usize::from(*expected == Expected::Waits && !eligible.is_empty()));
@@ -204,5 +198,16 @@ impl History {
                 self.fault(0, text);
             }
         }
+    }
+}
+
+/// Whether a call was told what it should be.
+fn is_it(expected: &Expected, action: &Action, dialled: &[String]) -> bool {
+    match expected {
+        Expected::Rings(agents) => dialled == agents.as_slice(),
+        Expected::RingsOneOf(agents) => matches!(dialled, [one] if agents.contains(one)),
+        Expected::RingsOneOfOr(agents, else_it) => matches!(dialled, [one] if agents.contains(one)) || is_it(else_it, action, dialled),
+        Expected::Waits => matches!(action, Action::Wait { .. }),
+        Expected::Leaves => matches!(action, Action::Hangup { .. }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Board, Chan, Note, Rules};
+use super::{Board, CLICK_TO_CALL, Chan, Note, Rules};
 use crate::pbx::asterisk::ami::Block;
 use crate::pbx::asterisk::ami::channel::Channel;
 
@@ -102,8 +102,27 @@ impl Board {
     }
 }
 
-/// Ids begin with the second in which the channel was made, then count up; before it may stand the PBX's name.
+/// Ids begin with the second in which the channel was made, then count up; before it may stand the PBX's name. The ids that a click-to-call
+/// gives to its channel begin with the millisecond, in hexadecimal.
 fn age(call: &str) -> (u64, u64, String) {
+    let begun = |digits: &str| u64::from_str_radix(digits, 16).ok().map(|ms| ms / 1_000);
+    if let Some(seconds) = call.strip_prefix(CLICK_TO_CALL).and_then(|id| begun(id.replace('-', "").get(..12)?)) {
+        return (seconds, 0, call.to_owned());
+    }
     let mut numbers = call.rsplit('-').next().unwrap_or_default().split('.').map(|n| n.parse().unwrap_or(u64::MAX));
     (numbers.next().unwrap_or(u64::MAX), numbers.next().unwrap_or(u64::MAX), call.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_ordered_by_when_they_began_whoever_named_them() {
+        // 1,795,546,690,000 ms.
+        let click = format!("{CLICK_TO_CALL}{}", "01a20eec-31d0-7000-8000-000000000000");
+        let mut calls = vec!["1795546691.1", click.as_str(), "pbx-1795546689.12", "1795546689.3"];
+        calls.sort_by_key(|call| age(call));
+        assert_eq!(calls, ["1795546689.3", "pbx-1795546689.12", click.as_str(), "1795546691.1"]);
+    }
 }

@@ -51,6 +51,9 @@ impl Board {
         let mut notes = Vec::new();
         let channels: Vec<Channel<'_>> = listed.iter().filter_map(|block| Channel::of(block, "")).collect();
         let ids: HashSet<&str> = channels.iter().map(|c| c.id).collect();
+        for open in open {
+            self.calls.entry(open.call.clone()).or_default().ours = true;
+        }
         let mut missing: Vec<String> =
             before.iter().filter(|id| !ids.contains(id.as_str()) && self.up.contains_key(*id)).cloned().collect();
         missing.sort_unstable();
@@ -73,6 +76,8 @@ impl Board {
                 chan.calls = chan.line.is_some() && !called_by_dial(channel.get("Application"));
             }
             chan.talked |= talks;
+            // A phone that was rung for a click, and has been picked up, dials or has dialled.
+            chan.dials |= Chan::is_click(channel.id) && (talks || channel.get("Application") == Some("Dial"));
             if let Some(bridge) = channel.get("BridgeId") {
                 chan.bridge = Some(bridge.to_owned());
             }

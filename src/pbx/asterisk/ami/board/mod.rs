@@ -55,6 +55,8 @@ struct Chan {
     forwards: bool,
     bridge: Option<String>,
     is_local: bool,
+    /// A telephone of the PBX, no line of ours, that calls: its number.
+    phone: Option<String>,
     /// The other half of a local channel.
     other: Option<String>,
 }
@@ -66,7 +68,7 @@ impl Chan {
 
     /// The one who called from outside, after whom the call is named.
     fn is_caller(&self, id: &str) -> bool {
-        self.call == id && self.line.is_none() && !self.is_local && !self.was_down && !Chan::is_click(id)
+        self.call == id && self.line.is_none() && !self.is_local && self.phone.is_none() && !self.was_down && !Chan::is_click(id)
     }
 }
 
@@ -146,6 +148,7 @@ impl Board {
                 ..Chan::default()
             };
             chan.was_down = channel.state() == State::Down && chan.line.is_none();
+            chan.phone = channel.telephone().filter(|_| chan.line.is_none()).map(str::to_owned);
             let call = self.calls.entry(chan.call.clone()).or_default();
             call.ours |= chan.line.is_some() || Chan::is_click(id);
             if chan.is_caller(id) {
@@ -292,6 +295,7 @@ impl Board {
             && let Some(by) = self.see(calling.id).filter(|by| by.call == chan.call)
         {
             known.extend(by.line.clone().map(|line| (note::LINE, line)));
+            known.extend(by.phone.clone().map(|phone| (note::PHONE, phone)));
         }
         Note { call: chan.call.clone(), block: note::annotated(&known, block) }
     }
