@@ -11,9 +11,9 @@ pub struct Args {
     /// Queues, each with a group of its own and the next one's as backup.
     #[arg(long, default_value_t = 1)]
     pub queues: usize,
-    /// How the queues choose among free agents.
-    #[arg(long, default_value = "longest_idle", value_parser = strategy)]
-    pub strategy: Strategy,
+    /// How the queues choose among free agents. Several, with commas between them, live the same day each and are compared.
+    #[arg(long, default_value = "longest_idle", value_parser = strategy, value_delimiter = ',')]
+    pub strategy: Vec<Strategy>,
     #[arg(long, default_value_t = 5_000.0)]
     pub calls_per_hour: f64,
     #[arg(long, default_value_t = 8.0)]
@@ -53,15 +53,27 @@ fn strategy(word: &str) -> Result<Strategy, String> {
 }
 
 impl Args {
+    /// A day for each strategy.
+    ///
     /// # Errors
     /// In words for the operator.
-    pub async fn run(self, progress: impl FnMut(f64)) -> anyhow::Result<Report> {
+    pub async fn run(self, mut progress: impl FnMut(f64)) -> anyhow::Result<Vec<Report>> {
         anyhow::ensure!((1..=5_000).contains(&self.agents) && (1..=200).contains(&self.queues), "use 1 to 5000 agents and 1 to 200 queues");
         anyhow::ensure!(self.calls_per_hour > 0.0 && self.hours > 0.0 && self.hours <= 168.0, "use more than 0 calls, and up to 168 hours");
+        let days = self.strategy.len() as f64;
+        let mut reports = Vec::new();
+        for strategy in &self.strategy {
+            let lived = reports.len() as f64;
+            reports.push(self.day(*strategy, |part| progress((lived + part) / days)).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn day(&self, strategy: Strategy, progress: impl FnMut(f64)) -> anyhow::Result<Report> {
         let plan = Plan {
             agents: self.agents,
             queues: self.queues,
-            strategy: self.strategy,
+            strategy,
             calls_per_hour: self.calls_per_hour,
             hours: self.hours,
             talk_s: self.talk_s,

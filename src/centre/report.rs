@@ -89,6 +89,16 @@ impl Report {
         self.erlang.answered_within(self.answer_within_s as f64)
     }
 
+    /// What [`Report::row`] says of a day, beside the days of other strategies.
+    pub const COLUMNS: [&str; 8] = ["waits by strategy", "mean s", "half", "90 %", "99 %", "longest", "abandoned", "occupancy"];
+
+    pub fn row(&self) -> [String; 8] {
+        let percent = |part: f64| format!("{:.1} %", part * 100.0);
+        let [mean, half, nine, most, longest] = self.waits_s.map(|s| format!("{s:.1}"));
+        let abandoned = percent(self.abandoned as f64 / self.offered.max(1) as f64);
+        [self.strategy.to_owned(), mean, half, nine, most, longest, abandoned, percent(self.occupancy)]
+    }
+
     /// Without what depends on the machine.
     pub fn figures(&self) -> String {
         let percent = |part: f64| format!("{:.1} %", part * 100.0);

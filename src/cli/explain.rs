@@ -37,6 +37,9 @@ pub struct Explain {
     /// A caller's number
     #[arg(long)]
     number: Option<String>,
+    /// The application's number that he calls; without it the first one
+    #[arg(long, value_name = "NUMBER", requires = "number")]
+    to: Option<String>,
 }
 
 /// What one application knows about what was asked.
@@ -57,7 +60,7 @@ impl Explain {
         applications.sort_unstable();
         let Some(asked) = self.call.as_deref().map(str::trim) else {
             let app = tools.app(applications[0])?;
-            return would_go(&tools, &app, self.number.as_deref().unwrap_or_default(), out);
+            return would_go(&tools, &app, self.number.as_deref().unwrap_or_default(), self.to.as_deref(), out);
         };
         let found = tools.db.read_blocking(|conn| find(conn, &applications, asked))?;
         if found.is_empty() {
@@ -76,11 +79,14 @@ impl Explain {
 }
 
 /// Asks the router without binding anybody.
-fn would_go(tools: &Tools, app: &Arc<App>, number: &str, out: &mut dyn Write) -> Outcome {
-    let caller = phone::written(number, app.spec.country.as_deref())
-        .ok_or_else(|| Failure::Failed(format!("{number:?} is no number; write it like +79990001122")))?;
+fn would_go(tools: &Tools, app: &Arc<App>, number: &str, to: Option<&str>, out: &mut dyn Write) -> Outcome {
+    let written = |number: &str| {
+        phone::written(number, app.spec.country.as_deref())
+            .ok_or_else(|| Failure::Failed(format!("{number:?} is no number; write it like +79990001122")))
+    };
+    let (caller, to) = (written(number)?, to.map(written).transpose()?);
     let answer = if app.pbx.asks_again() {
-        runtime()?.block_on(acd::dry_run(&tools.db, &tools.clock, app, &caller, None))?
+        runtime()?.block_on(acd::dry_run(&tools.db, &tools.clock, app, &caller, to.as_deref()))?
     } else {
         let request = RoutingRequest { caller, ..RoutingRequest::default() };
         runtime()?.block_on(lookup::decide(&tools.db, &tools.clock, app, &request, Mode::DryRun))?

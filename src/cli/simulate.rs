@@ -7,8 +7,9 @@ use clap::Subcommand;
 
 use super::progress::Progress;
 use super::serve::runtime;
+use super::table;
 use super::tools::{Failure, Outcome, quiet};
-use crate::centre::cli as centre;
+use crate::centre::{Report, cli as centre};
 use crate::config::Settings;
 use crate::simulator::telphin::cli as telphin;
 
@@ -29,10 +30,16 @@ impl Simulate {
             Simulate::ContactCentre(args) => {
                 let (_, _telemetry) = quiet(&settings)?;
                 let mut bar = Progress::new(1_000, "{bar:40} {percent} % of the day");
-                let report = runtime()?.block_on(args.run(|part| bar.at((part * 1_000.0) as u64))).map_err(failed)?;
+                let reports = runtime()?.block_on(args.run(|part| bar.at((part * 1_000.0) as u64))).map_err(failed)?;
                 drop(bar);
-                write!(out, "{report}")?;
-                return Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                for report in &reports {
+                    writeln!(out, "{report}")?;
+                }
+                if reports.len() > 1 {
+                    let rows: Vec<_> = std::iter::once(Report::COLUMNS.map(str::to_owned)).chain(reports.iter().map(Report::row)).collect();
+                    table::write(&rows, "", out)?;
+                }
+                return Ok(if reports.iter().all(|r| r.faults.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         }
         Ok(ExitCode::SUCCESS)

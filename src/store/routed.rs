@@ -177,7 +177,7 @@ pub fn tallies(conn: &mut Conn, application: i64, since: Timestamp) -> Result<Ha
 /// Deletes up to `limit` calls, with their times in queues, that ended before `before`; how many it deleted.
 pub fn prune(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) -> Result<usize> {
     let old: Vec<String> = on_backend!(conn, |c| routed_calls::table
-        .filter(routed_calls::application.eq(application).and(routed_calls::ended_at.lt(before.0)))
+        .filter(routed_calls::application.eq(application).and(routed_calls::entered_at.lt(before.0)))
         .limit(limit)
         .select(routed_calls::call_id)
         .load(c))?;

@@ -115,7 +115,16 @@ fn explain_says_where_a_call_would_go_now_and_binds_nobody() {
         assert!(states.iter().all(|state| state.claim.is_none()));
         let told = shop.house.run(&["explain", "--app", "807", "--number", "nobody"]).failed(1);
         assert_eq!(told, "\"nobody\" is no number; write it like +79990001122\n");
+        let told = shop.house.run(&["explain", "--app", "807", "--number", "+79990001122", "--to", "nobody"]).failed(1);
+        assert_eq!(told, "\"nobody\" is no number; write it like +79990001122\n");
+        shop.house.write("post.toml", BY_POST);
+        shop.house.run(&["apply", "post.toml"]).ok();
+        for (to, queue) in [("+74955550100", "Main"), ("8 495 555-02-00", "Other")] {
+            let told = shop.house.run(&["explain", "--app", "808", "--number", "+79990001122", "--to", to]).ok();
+            assert!(told.contains(&format!("Queue {queue} lets the caller wait")), "{told}");
+        }
         shop.house.run(&["explain", "--number", "+79990001122"]).failed(2);
+        shop.house.run(&["explain", "--app", "807", "--to", "+74955550100"]).failed(2);
         shop.house.run(&["explain", CALL, "--app", "807", "--number", "+79990001122"]).failed(2);
         shop.house.run(&["explain"]).failed(2);
     }
@@ -196,3 +205,16 @@ fn replay_finds_what_differs_and_repairs_it() {
         assert_eq!(told, "there is no application 5; there is 807; `hookflash apply` declares one\n");
     }
 }
+
+const BY_POST: &str = r#"
+[[application]]
+id = 808
+name = "Flower shop by post"
+pbx = "asterisk"
+login = "pbx1"
+country = "RU"
+agent = [ { id = "ann", name = "Ann Lee", extension = "101", manual_status = "OFFLINE" } ]
+group = [ { id = "sales", name = "Sales", agents = ["ann"] } ]
+queue = [ { id = "main", name = "Main", primary_groups = ["sales"] }, { id = "other", name = "Other", primary_groups = ["sales"] } ]
+number = [ { number = "+74955550100", queue = "main" }, { number = "+74955550200", queue = "other" } ]
+"#;

@@ -6,6 +6,7 @@ mod import;
 mod journal;
 mod provision;
 mod serve;
+mod simulate;
 mod token;
 mod usage;
 

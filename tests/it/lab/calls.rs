@@ -100,6 +100,26 @@ async fn three_agents_are_asked_in_turn(#[values(Sqlite, Postgres)] backend: Bac
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_rings_to_the_end_after_another_has_declined_has_not_declined() {
+    let lab = Lab::with(|app| {
+        Lab::group_of(app, &["ann", "bob"]);
+        app["routing"]["cool_down_s"].as_table_mut().unwrap()["rejected"] = 30.into();
+    })
+    .await;
+    let ann = lab.agent(101, &Scenario::refuses(603), 1).await;
+    let bob = lab.agent(102, &Scenario::rings_out(), 1).await;
+    let caller = lab.caller(1, &client().abandons(4_500)).await;
+    for phone in [ann, bob, caller] {
+        phone.done().await;
+    }
+    lab.comes_to_say(&[&["missed main", "in 101 busy", "in 102 no_answer"]]).await;
+    lab.at_rest().await;
+    let offers = lab.log().await[0]["offers"].as_array().unwrap().clone();
+    let told: Vec<_> = offers.iter().map(|o| (o["agent"].as_str().unwrap(), o["state"].as_str().unwrap())).collect();
+    assert_eq!(told[..2], [("ann", "rejected"), ("bob", "no_answer")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_who_gives_up_in_the_queue_is_missed_once() {
     let lab = Lab::open().await;
     lab.set_status("ann", "NOT_AVAILABLE").await;
@@ -209,20 +229,28 @@ async fn a_caller_on_hold_is_still_on_the_call() {
     assert_eq!(states.iter().filter(|s| *s == "on_call").count(), 1, "{states:?}");
 }
 
+#[rstest]
+#[case::up(101, "ann", 102, "bob")]
+#[case::down(102, "bob", 101, "ann")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blind_transfer_is_one_more_leg_of_the_call() {
-    let lab = Lab::open().await;
-    let to = format!("102@{}", lab.pbx.at(1));
+async fn a_blind_transfer_is_one_more_leg_of_the_call(
+    #[case] first: u32,
+    #[case] who: &'static str,
+    #[case] second: u32,
+    #[case] next: &'static str,
+) {
+    let lab = Lab::with(|app| Lab::group_of(app, &[who])).await;
+    let to = format!("{second}@{}", lab.pbx.at(1));
     let passes = Scenario::answers(100).then("refers", &[("talk_ms", "500"), ("refer_to", &to)]).then("is_let_go", &[]).hangs_up(0);
-    let ann = lab.agent(101, &passes, 1).await;
-    let bob = lab.agent(102, &Scenario::answers(200).stays(), 1).await;
+    let one = lab.agent(first, &passes, 1).await;
+    let two = lab.agent(second, &Scenario::answers(200).stays(), 1).await;
     let caller = lab.caller(1, &client().talks(2_500)).await;
-    lab.until("bob", "on_call").await;
-    lab.until("ann", "available").await;
-    for phone in [ann, caller, bob] {
+    lab.until(next, "on_call").await;
+    lab.until(who, "available").await;
+    for phone in [one, caller, two] {
         phone.done().await;
     }
-    lab.comes_to_say(&[&["in 101 answered", "in 102 answered passed on"]]).await;
+    lab.comes_to_say(&[&[&format!("in {first} answered"), &format!("in {second} answered passed on")]]).await;
     lab.at_rest().await;
 }
 

@@ -66,3 +66,16 @@ pub fn overlaps(channels: &BTreeMap<String, Channel>, is_agent: impl Fn(&str) ->
     }
     found
 }
+
+/// Times in their order, those that touch or are no further apart than `gap` as one.
+pub fn united(mut times: Vec<(i64, i64)>, gap: i64) -> Vec<(i64, i64)> {
+    times.sort_unstable();
+    let mut united: Vec<(i64, i64)> = Vec::new();
+    for (begin, end) in times {
+        match united.last_mut() {
+            Some(last) if begin <= last.1 + gap => last.1 = last.1.max(end),
+            _ => united.push((begin, end)),
+        }
+    }
+    united
+}

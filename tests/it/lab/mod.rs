@@ -8,6 +8,7 @@
 mod calls;
 mod cel;
 mod clicks;
+mod inside;
 mod load;
 mod pbx;
 mod phone;

@@ -1,5 +1,6 @@
 //! One Asterisk, on addresses of its own.
 
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +30,10 @@ exten => _1XX,1,Dial(PJSIP/${EXTEN},20)
  same => n,Hangup()
 exten => _[+0-9]!,1,Dial(PJSIP/${EXTEN}@trunk,20)
  same => n,Hangup()
+exten => _*8XXX,1,PickupChan(PJSIP/${EXTEN:2},p)
+ same => n,Hangup()
+exten => 600,1,Answer()
+ same => n,ConfBridge(600)
 
 [plain-queue]
 exten => _[+0-9]!,1,Queue(plain,,,,60)
@@ -89,6 +94,18 @@ impl Pbx {
         .await;
         // It lets managers in before it has read its dialplan.
         self.console("core waitfullybooted");
+    }
+
+    /// With HOOKFLASH_RECORD_AMI set to a folder, all that AMI tells from here on is kept there in a file called like the test: the streams in
+    /// `tests/fixtures/asterisk` can be made anew so.
+    pub fn record(&self, user: &str, secret: &str) {
+        let Some(folder) = std::env::var_os("HOOKFLASH_RECORD_AMI").map(PathBuf::from) else { return };
+        let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+        let mut stream = TcpStream::connect(format!("{}:5038", self.at(1))).expect("AMI");
+        write!(stream, "Action: Login\r\nUsername: {user}\r\nSecret: {secret}\r\nEvents: on\r\n\r\n").expect("sent");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let mut file = std::fs::File::create(folder.join(format!("{test}.ami"))).expect("a file");
+        std::thread::spawn(move || std::io::copy(&mut stream, &mut file));
     }
 
     /// What its administrator types at its console.

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use hookflash::domain::agent_time::Mark;
+use hookflash::domain::agent::State;
+use hookflash::domain::agent_time::{self, Mark};
 use hookflash::domain::time::Timestamp;
 use hookflash::ingest::replay;
 use hookflash::net::{Http, Request, Response};
@@ -22,6 +23,10 @@ pub const APP: i64 = 808;
 pub const DID: &str = "+74955550100";
 /// How far our log may be from Asterisk's own record.
 const NEAR_MS: i64 = 100;
+/// And an agent's times, which are those at which we heard of it.
+const HEARD_MS: i64 = 300;
+/// Where a phone calls a service of the PBX, `Answer()` waits for sound before anybody is there to talk with.
+const ANSWER_WAITS_MS: i64 = 500;
 
 const DECLARATION: &str = r#"
     id = 808
@@ -104,11 +109,14 @@ impl Lab {
             let at = pbx.at(phone_of(extension));
             pbx.line(extension, "from-internal", &format!("sip:{extension}@{at}:5060"), &at);
         }
+        // A telephone in the kitchen, which is no agent's.
+        pbx.line("150", "from-internal", &format!("sip:150@{}:5060", pbx.at(150)), &pbx.at(150));
         let mut lab = Lab { pbx, house, http: http(), server: RefCell::new(None) };
         // As an administrator pastes it.
         lab.pbx.add("extensions.conf", &lab.hookflash(&["provision", "808", "--part", "dialplan"]));
         lab.pbx.add("manager.conf", &lab.hookflash(&["provision", "808", "--part", "manager"]));
         lab.pbx.start().await;
+        lab.pbx.record("hookflash", "the-ami-secret");
         lab
     }
 
@@ -258,11 +266,14 @@ impl Lab {
 
     /// What an agent has been since he was declared, one state after another.
     pub async fn states(&self, agent: &str) -> Vec<String> {
-        let (agent, now) = (agent.to_owned(), self.house.clock.now().plus_s(3_600));
-        let marks: Vec<Mark> = self.house.read(move |conn| times::between(conn, APP, &agent, Timestamp(0), now)).await;
-        let mut states: Vec<String> = marks.iter().map(|m| m.state.as_str().to_owned()).collect();
+        let mut states: Vec<String> = self.marks(agent).await.iter().map(|m| m.state.as_str().to_owned()).collect();
         states.dedup();
         states
+    }
+
+    async fn marks(&self, agent: &str) -> Vec<Mark> {
+        let (agent, now) = (agent.to_owned(), self.house.clock.now().plus_s(3_600));
+        self.house.read(move |conn| times::between(conn, APP, &agent, Timestamp(0), now)).await
     }
 
     pub fn channels(&self) -> BTreeMap<String, Channel> {
@@ -276,6 +287,7 @@ impl Lab {
         self.is_quiet().await;
         eventually(async || self.log().await.iter().all(|call| !call["ended_at"].is_null())).await;
         self.agrees().await;
+        self.agents_agree().await;
     }
 
     /// Nothing is up, everybody is free, and a replay agrees.
@@ -334,6 +346,25 @@ impl Lab {
         }
         assert!(compared > 0 || legs.is_empty(), "nothing could be compared: {log:?}");
         eprintln!("{compared} legs compared with Asterisk's record");
+    }
+
+    /// Every agent was on a call when a channel of his telephone was answered and up, and at no other time.
+    async fn agents_agree(&self) {
+        let channels = self.channels();
+        for agent in &self.house.hookflash.roster.app(APP).expect("declared").spec.agent {
+            let line = agent.extension.as_deref().unwrap_or_default();
+            let own = channels.values().filter(|channel| channel.line() == line);
+            let theirs = cel::united(own.filter_map(|channel| Some((channel.answered?, channel.ended?))).collect(), HEARD_MS * 1_000);
+            let now = self.house.clock.now();
+            let spans = agent_time::spans(&self.marks(&agent.id).await, Timestamp(0), now);
+            let ours = spans.iter().filter(|span| span.state == State::OnCall).map(|span| (span.since.0, span.until.0)).collect();
+            let ours = cel::united(ours, HEARD_MS * 1_000);
+            let late = |ours: i64, theirs: i64, most: i64| (-HEARD_MS * 1_000..=most * 1_000).contains(&(ours - theirs));
+            let same = |(o, t): (&(i64, i64), &(i64, i64))| late(o.0, t.0, HEARD_MS + ANSWER_WAITS_MS) && late(o.1, t.1, HEARD_MS);
+            let is_same = ours.len() == theirs.len() && ours.iter().zip(&theirs).all(same);
+            assert!(is_same, "{} was on calls {ours:?}, by Asterisk {theirs:?}", agent.id);
+            eprintln!("{}: {} times on a call, as Asterisk has them", agent.id, ours.len());
+        }
     }
 }
 

@@ -120,6 +120,35 @@ const SCENARIOS: &[(&str, &[&[&str]])] = &[
     ("local_channel", &[&["101 in answered +79995550199 talk 1505 of 2115"]]),
     ("agent_calls_agent", &[&["102 out answered 103 talk 1509 of 2122", "103 in answered 102 talk 1509 of 2120"]]),
     ("outside_call_by_agent", &[&["102 out answered +79995550177 talk 1506 of 2119"]]),
+    (
+        "pick_up",
+        &[
+            &["101 in cancelled +79995550101 talk 0 of 622", "102 in answered +79995550101 talk 2011 of 2011"],
+            &["102 out no_answer *8101 talk 0 of 501"],
+        ],
+    ),
+    (
+        "conference",
+        &[
+            &[
+                "101 in answered +79995550101 talk 305 of 410",
+                "102 out answered +79995550101 talk 4506 of 4506 passed on",
+                "103 out answered +79995550101 talk 4509 of 4509 passed on",
+            ],
+            &["102 out answered 600 talk 0 of 501"],
+            &["103 out answered 600 talk 0 of 501"],
+        ],
+    ),
+    (
+        "routed_blind_transfer",
+        &[&["102 in answered +79995550101 talk 504 of 610", "101 in answered +79995550101 talk 1806 of 2012 passed on"]],
+    ),
+    (
+        "routed_in_turn",
+        &[&["101 in busy +79995550101 talk 0 of 2", "102 in no_answer +79995550101 talk 0 of 3004", "missed at 102 from +79995550101"]],
+    ),
+    ("telephone_of_no_agent", &[&["102 in answered 150 talk 708 of 815"]]),
+    ("click_through_our_dialplan", &[&["101 in answered 101 talk 1504 of 1819", "101 out answered +79995550177 talk 1197 of 1502"]]),
     ("originate_answered", &[&["101 in answered 101 talk 2114 of 2624", "101 out answered +79995550177 talk 1506 of 2112"]]),
     ("originate_agent_busy", &[&["101 in busy 101 talk 0 of 2"]]),
     ("originate_destination_busy", &[&["101 in answered 101 talk 5 of 511", "101 out busy +79995550177 talk 0 of 3"]]),
@@ -181,6 +210,8 @@ const ANY_ORDER: &[&str] = &[
     "queue_abandoned",
     "hold",
     "local_channel",
+    "routed_in_turn",
+    "telephone_of_no_agent",
 ];
 
 proptest! {
@@ -208,7 +239,7 @@ proptest! {
     #[test]
     fn channels_may_be_told_of_one_after_the_other(scenario in 0..SCENARIOS.len(), picks in prop::collection::vec(any::<Index>(), 40..80)) {
         let (name, expected) = SCENARIOS[scenario];
-        let passes = ["blind_transfer", "attended_transfer", "forwarded_by_phone", "originate"].iter().any(|passes| name.starts_with(passes));
+        let passes = ["transfer", "forwarded", "originate", "click", "pick_up", "conference"].iter().any(|passes| name.contains(passes));
         prop_assume!(!passes);
         let settings = Settings::default();
         let events = interleaved(&fixture(name), &picks);
