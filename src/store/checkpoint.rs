@@ -19,7 +19,7 @@ use super::conn::Url;
 use super::{Conn, Result, StoreError};
 
 /// So many pages (4 KB each) of the log are worth a checkpoint.
-const PAGES: i32 = 8_000;
+const PAGES: i32 = 16_000;
 /// How long the thread rests after it has looked.
 const PAUSE: Duration = Duration::from_millis(50);
 

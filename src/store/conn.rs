@@ -49,7 +49,7 @@ impl Conn {
                 // A page cache of 4 MB a connection: the operating system's cache holds the rest, and memory is judged by our own pages.
                 c.batch_execute(
                     "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF; \
-                     PRAGMA cache_size=-4096; PRAGMA temp_store=FILE; PRAGMA journal_size_limit=67108864;",
+                     PRAGMA cache_size=-4096; PRAGMA temp_store=FILE; PRAGMA journal_size_limit=201326592;",
                 )?;
                 Ok(Conn::Sqlite(c))
             }
