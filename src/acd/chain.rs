@@ -21,6 +21,9 @@ use crate::routing::record::keep;
 use crate::routing::{self, Known};
 use crate::store::{Result, calls};
 
+/// The shortest time that an agent is rung for a step, seconds, unless the step itself is shorter.
+const LEAST_RING_S: i64 = 5;
+
 pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
     let app = walk.app;
     let Some(decl) = app.spec.routing.responsible.get(step) else {
@@ -39,7 +42,8 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
     }
     let Some(stage) = stage_of(walk, decl)? else { return on(format!("The step {} names nobody.", decl.to())) };
     let left_s = decl.wait_s() - walk.now.since(walk.position.since) / 1_000_000;
-    let is_over = decl.wait_s() > 0 && left_s <= 0;
+    // For less nobody is rung: he could not take it in time, and would be left alone for it.
+    let is_late = decl.wait_s() > 0 && left_s < LEAST_RING_S.min(decl.wait_s());
     let tried = tries_of(&walk.offers);
     let all_tried = stage.agents().all(|agent| tried.contains_key(agent));
     for _ in 0..ROUNDS {
@@ -52,10 +56,10 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
             keep(&mut choice, &kept);
         }
         let look = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.look(walk, &choice, &kept);
-        if choice.eligible.is_empty() || is_over {
-            if left_s > 0 && !all_tried {
-                return Ok(Turn::Say(wait(walk, look, choice, 0, None)));
-            }
+        if choice.eligible.is_empty() && left_s > 0 && !all_tried {
+            return Ok(Turn::Say(wait(walk, look, choice, 0, None)));
+        }
+        if choice.eligible.is_empty() || is_late {
             let why = if choice.eligible.is_empty() {
                 sentence::nobody(app, &stage.name, &choice.candidates)
             } else {

@@ -140,9 +140,10 @@ pub fn rescind(conn: &mut Conn, app: &App, state: &mut crate::domain::agent::Age
         let his = offer.agent == state.agent && offer.ended_at.is_none() && offer.state() == OfferState::Pending;
         if his && offers::set_state(conn, &offer, OfferState::Rescinded, Some(now))? {
             (state.claim, state.engaged_since) = (None, now);
-            // Nobody has told his phone, which may ring on until then.
-            if offer.until > state.cool_until.0 {
-                (state.cool_until, state.cool_cause) = (Timestamp(offer.until), None);
+            // Nobody tells his phone, which may ring on for as long as it was to; where the PBX tells of phones that ring, that is known anyway.
+            let rings_until = Timestamp(offer.until).plus_s(-SLACK_S);
+            if app.pbx.asks_again() && app.pbx.ami().is_none() && rings_until > state.cool_until {
+                (state.cool_until, state.cool_cause) = (rings_until, None);
             }
         }
     }

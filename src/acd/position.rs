@@ -13,6 +13,9 @@ pub struct Position {
     /// When it first came into a queue: what it has waited in one counts in the next.
     #[serde(default)]
     pub joined: Option<Timestamp>,
+    /// The queue whose greeting it was told to hear last, and when.
+    #[serde(default)]
+    pub greeted: Option<(String, Timestamp)>,
     /// IVR nodes that it has seen.
     #[serde(default)]
     pub visits: u32,

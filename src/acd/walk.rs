@@ -9,6 +9,7 @@ use super::{ivr, offer};
 use crate::domain::agent::OfferState;
 use crate::domain::decision::{Candidate, Decision, Outcome};
 use crate::domain::id;
+use crate::domain::queue::Queue;
 use crate::domain::time::Timestamp;
 use crate::ingest;
 use crate::pbx::action::{Action, Dial, Line, Report};
@@ -199,6 +200,19 @@ impl Walk<'_> {
         Ok(Decided::plain(action, why))
     }
 
+    /// How long the greeting of a queue may take before the call asks again: it is heard before the first wait there, and who asks at once has
+    /// not got the answer.
+    fn greeting_s(&mut self, queue: String, wait_s: i64) -> i64 {
+        match &self.position.greeted {
+            Some((last, at)) if *last == queue && self.now > at.plus_s(wait_s) => 0,
+            Some((last, _)) if *last == queue => GREETING_S,
+            _ => {
+                self.position.greeted = Some((queue, self.now));
+                GREETING_S
+            }
+        }
+    }
+
     /// Writes down where the call is now, and the decision unless it says what the last one said.
     fn finish(mut self, decided: Decided) -> Result<Said> {
         let Decided { action, reason, candidates: last, agents, again } = decided;
@@ -208,8 +222,7 @@ impl Walk<'_> {
         let patience_s = match &action {
             Action::Dial(dial) => dial.timeout_s,
             Action::Wait { seconds, greeting: None, .. } => *seconds,
-            // It is played before the first wait, and nothing is asked meanwhile.
-            Action::Wait { seconds, .. } => seconds + if self.queues.is_empty() { 0 } else { GREETING_S },
+            Action::Wait { seconds, place, .. } => seconds + self.greeting_s(place.clone(), *seconds),
             Action::Prompt(_) => PROMPT_S,
             _ => 0,
         };
@@ -256,10 +269,18 @@ impl Walk<'_> {
             agents: offers.iter().map(|o| o.agent.clone()).collect(),
             timeout_s,
             offer: token,
-            record: self.row.queue.as_ref().and_then(|id| self.app.spec.queue.iter().find(|q| q.id == *id)).is_none_or(|q| q.record_calls),
+            record: self.queue().is_none_or(|q| q.record_calls),
             place,
             caller_id,
         })
+    }
+
+    /// The queue that the call is in.
+    pub fn queue(&self) -> Option<&Queue> {
+        match &self.position.place {
+            Place::Queue(at) => self.app.spec.queue.iter().find(|q| q.id == at.id),
+            _ => None,
+        }
     }
 
     pub fn fresh_token(&mut self) -> String {

@@ -154,7 +154,7 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
         let items = roster::items(conn, app.id)?;
         roster::fill(&mut app, &items)?;
         let mut problems = validate::application(&app);
-        problems.extend(Pbx::from_application(&app).err().unwrap_or_default());
+        problems.extend(Pbx::problems(&app));
         problems.extend(crm::validate(&app.crm.connector));
         for problem in problems {
             let key = InItem::find(&app, &problem.path).map_or_else(|| problem.path.clone(), |item| item.path());
@@ -162,7 +162,9 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
         }
         for doubt in ivr::doubts(&app) {
             let key = InItem::find(&app, &doubt.path).map_or_else(|| doubt.path.clone(), |item| item.path());
-            findings.push(finding(&place, &key, doubt.reason, "mend the tree's keys, or remove what is not needed"));
+            let mend =
+                if doubt.path.starts_with("queue") { "declare it anew" } else { "mend the tree's keys, or remove what is not needed" };
+            findings.push(finding(&place, &key, doubt.reason, mend));
         }
         for agent in contacts::agents_named(conn, app.id)?.iter().filter(|id| !app.agent.iter().any(|a| a.id == **id)) {
             let reason = format!("there is no agent {agent:?}, whom a contact names");

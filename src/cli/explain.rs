@@ -88,7 +88,7 @@ fn would_go(tools: &Tools, app: &Arc<App>, number: &str, to: Option<&str>, out: 
     let answer = if app.pbx.asks_again() {
         runtime()?.block_on(acd::dry_run(&tools.db, &tools.clock, app, &caller, to.as_deref()))?
     } else {
-        let request = RoutingRequest { caller, ..RoutingRequest::default() };
+        let request = RoutingRequest { caller, did: to.clone(), dialled: to, ..RoutingRequest::default() };
         runtime()?.block_on(lookup::decide(&tools.db, &tools.clock, app, &request, Mode::DryRun))?
     };
     writeln!(out, "application {} ({})", app.id(), app.spec.name)?;

@@ -76,9 +76,7 @@ pub fn store(
     now: Timestamp,
 ) -> Result<Vec<Difference>, DeclareError> {
     let mut problems = validate::application(new);
-    if let Err(more) = Pbx::from_application(new) {
-        problems.extend(more);
-    }
+    problems.extend(Pbx::problems(new));
     problems.extend(crate::crm::validate(&new.crm.connector));
     if let Some((old, _)) = old
         && old.country != new.country

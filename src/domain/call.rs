@@ -13,6 +13,9 @@ use super::id;
 use super::phone::Party;
 use super::time::Timestamp;
 
+/// How much the dialplan of a PBX is to be believed of whose phone a channel is that the PBX's own events tell of too.
+pub const DIALPLAN_S_RANK: u8 = 0;
+
 /// More legs than this under one call id are no call but a fault; the event is kept in the journal with this reason.
 pub const MAX_LEGS: usize = 4_000;
 
@@ -210,6 +213,11 @@ impl CallFacts {
 }
 
 impl LegFacts {
+    /// The PBX's own events told of it, and not its dialplan alone, which does not hear of each end: those know less surely whose phone it is.
+    pub fn is_the_pbx_s(&self) -> bool {
+        self.extension.as_ref().is_some_and(|e| e.rank > DIALPLAN_S_RANK)
+    }
+
     fn join(&mut self, leg: &LegEvent, did: Option<&str>, stamp: Stamp) {
         if let Some(sub) = &leg.sub_call_id {
             join_first(&mut self.sub_call_id, stamp.arrived, sub);

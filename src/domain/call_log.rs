@@ -165,7 +165,7 @@ fn on(leg: &LegFacts) -> Option<&str> {
 fn leg_view(key: &str, leg: &LegFacts, call: &CallFacts, over: Option<Stamp>) -> LegView {
     // The end of the whole call is the end of each leg of which no other is known. A leg that the PBX tells of by its own name from its begin
     // on, and on which somebody talks, is not over with the caller: the others may talk on, and its own end will be told.
-    let own_end = leg.exact && leg.begun.is_some() && leg.answered.is_some();
+    let own_end = leg.exact && leg.is_the_pbx_s() && leg.begun.is_some() && leg.answered.is_some();
     let with_call = call.over.filter(|_| leg.ended.is_none() && !own_end).map(|over| LegFacts { ended: Some(over), ..leg.clone() });
     let leg = with_call.as_ref().unwrap_or(leg);
     let seen = leg.seen.map(|s| s.at).unwrap_or_default();

@@ -233,6 +233,14 @@ fn whoever_talks_on_after_the_caller_is_on_the_call_until_the_own_end() {
     }
     let rings = drawn(&[talk[0].clone(), of_call(20, What::Over)]).legs.remove(0);
     assert_eq!(rings.ended_at, Some(Timestamp(20 * SECOND)), "a phone that rings does so for the caller");
+    let by_dialplan = |mut event: CallEvent| {
+        if let What::Leg(leg) = &mut event.what {
+            leg.extension = Some(Ranked::new(crate::domain::call::DIALPLAN_S_RANK, "101".into()));
+        }
+        event
+    };
+    let heard = [talk.clone().map(by_dialplan).to_vec(), vec![of_call(20, What::Over)]].concat();
+    assert_eq!(drawn(&heard).legs.remove(0).ended_at, Some(Timestamp(20 * SECOND)), "its dialplan may not hear of the own end");
     let unnamed = drawn(&[told("d/101", false, Some(12), Phase::Answer), of_call(20, What::Over)]).legs.remove(0);
     assert_eq!(unnamed.ended_at, Some(Timestamp(20 * SECOND)), "its own end may never be told");
 }

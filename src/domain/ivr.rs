@@ -139,8 +139,7 @@ pub fn doubts(app: &Application) -> Vec<Problem> {
     };
     for (i, queue) in app.queue.iter().enumerate() {
         if walk(sends_on(&queue.id), sends_on).contains(&queue.id) {
-            let reason =
-                "sends calls on that come back to it; they are hung up then. Lead overflow_full, _closed or _no_staff out of the round";
+            let reason = "sends calls on that come back to it, and are hung up then: lead overflow_full, overflow_closed or overflow_no_staff out of the round";
             found.push(Problem::new(format!("queue[{i}]"), reason));
         }
     }

@@ -123,12 +123,17 @@ impl Pbx {
     pub fn from_application(app: &Application) -> Result<Pbx, Vec<Problem>> {
         match app.pbx {
             PbxKind::Telphin => telphin::Settings::read(app.telphin.as_ref()).map(Pbx::Telphin),
-            PbxKind::Asterisk => {
-                let settings = asterisk::Settings::read(app.asterisk.as_ref())?;
-                let problems = settings.problems_with(app);
-                if problems.is_empty() { Ok(Pbx::Asterisk(Box::new(settings))) } else { Err(problems) }
-            }
+            PbxKind::Asterisk => asterisk::Settings::read(app.asterisk.as_ref()).map(|settings| Pbx::Asterisk(Box::new(settings))),
             other => Err(vec![Problem::new("pbx", format!("{other} is not supported by this version; use telphin or asterisk"))]),
+        }
+    }
+
+    /// What is wrong with the PBX's own table, or what the application declares that its PBX, set up so, cannot do.
+    pub fn problems(app: &Application) -> Vec<Problem> {
+        match Pbx::from_application(app) {
+            Ok(Pbx::Telphin(_)) => Vec::new(),
+            Ok(Pbx::Asterisk(settings)) => settings.problems_with(app),
+            Err(problems) => problems,
         }
     }
 

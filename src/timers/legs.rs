@@ -24,6 +24,8 @@ use crate::telemetry::metric;
 const AT_ONCE: i64 = 100;
 const ASK_AGAIN_S: i64 = 300;
 const LONGEST_S: i64 = 4 * 3_600;
+/// A PBX has answered by then, or does not: longer than any request of ours waits.
+const ANSWER_S: i64 = 30;
 /// So long a sweep waits for what PBXs answer; they are asked on behind it.
 const PATIENCE: Duration = Duration::from_secs(2);
 const RANG_ON: &str = "rang for two minutes without an end";
@@ -44,8 +46,8 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
     let mut asking = Vec::new();
     for (id, legs) in unsure {
         let Some(app) = server.roster.app(id) else { continue };
-        let (seen, again) = (legs.clone(), now.plus_s(ASK_AGAIN_S));
-        // Whatever comes of it, they are not asked about again before.
+        let (seen, again) = (legs.clone(), now.plus_s(ANSWER_S));
+        // Another sweep does not ask while this asks.
         server
             .db
             .write(Durability::Process, move |conn| seen.iter().try_for_each(|leg| live::check_again(conn, leg, again).map(drop)))
@@ -68,7 +70,15 @@ async fn ask(server: Arc<Hookflash>, app: Arc<App>, legs: Vec<LiveLeg>) {
         let lost = match (leg.answered, is_up) {
             (true, Some(false)) => "is not known to the PBX any more",
             (false, Some(false) | None) => RANG_ON,
-            _ => continue,
+            _ => {
+                let (clock, seen) = (server.clock.clone(), leg.clone());
+                let later =
+                    server.db.write(Durability::Process, move |conn| live::check_again(conn, &seen, clock.now().plus_s(ASK_AGAIN_S)));
+                if let Err(error) = later.await {
+                    tracing::warn!(app = app.id(), %error, "a leg that is up is asked about again too soon");
+                }
+                continue;
+            }
         };
         if let Err(error) = give_up(&server, &app, leg, lost).await {
             tracing::warn!(app = app.id(), %error, "a lost leg could not be given up; it is asked about again");

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::ami::read::timestamp;
 use crate::domain::agent::OfferState;
+use crate::domain::call::DIALPLAN_S_RANK;
 use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
 use crate::domain::phone::Party;
@@ -117,8 +118,6 @@ fn end_status(outcome: OfferState) -> Option<EndStatus> {
 
 /// How much a number of the dialplan is to be believed: there is no other source.
 const RANK: u8 = 1;
-/// But for whose phone a channel is: the PBX's own events say it too.
-const CHANNELS_RANK: u8 = 0;
 
 pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable> {
     let fields = Fields::read(raw)?;
@@ -212,7 +211,7 @@ fn leg(fields: &Fields<'_>, context: &Context<'_>, offer: Option<&str>, peer: Op
         sub_call_id: channel.or(offer).map(str::to_owned),
         phase,
         direction: Ranked::new(RANK, Direction::In),
-        extension: Some(Ranked::new(if channel.is_some() { CHANNELS_RANK } else { RANK }, line)),
+        extension: Some(Ranked::new(if channel.is_some() { DIALPLAN_S_RANK } else { RANK }, line)),
         number: fields.get(&["from"]).map(|_| Ranked::new(RANK, number)),
         transferred: false,
         on_behalf: false,

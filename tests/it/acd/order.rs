@@ -62,18 +62,19 @@ async fn a_queue_as_a_step_counts_and_lasts_as_a_queue_does() {
     with_desk(
         |app| {
             chained(app, "[\"queue:main\"]");
-            queue(app, "main", "wait_agent_answer_timeout = 7");
+            queue(app, "main", "wait_agent_answer_timeout = 7\nrecord_calls = false");
             also(app, "blacklist = [ { number = \"+79990000666\", ivr_blocked = false } ]");
         },
         async |desk| {
             let mut one = desk.caller("c1", ONE, OTHER);
             for agent in ["ann", "bob"] {
                 let dial = one.then("NOANSWER").await;
-                assert_eq!((Caller::dialled(&dial), &dial["timeout"]), (agent.into(), &json!(7)));
+                assert_eq!((Caller::dialled(&dial), &dial["timeout"], &dial["record"]), (agent.into(), &json!(7), &json!(false)));
                 desk.pass_s(7).await;
             }
             let dial = one.then("NOANSWER").await;
             assert_eq!((Caller::dialled(&dial), &dial["place"]), ("eve".into(), &json!("other")), "each is asked once");
+            assert_eq!(dial.get("record"), None, "the queue that is left says nothing of this one");
             assert_eq!(desk.outcomes("c1").await, ["timed_out", "open"]);
             let blocked = desk.caller("c2", "+79990000666", OTHER).ask().await;
             assert_eq!(blocked, json!({"action": "hangup", "cause": 21}));
@@ -139,9 +140,55 @@ async fn nobody_waits_for_one_who_hears_a_greeting_or_whose_offer_was_taken_back
             assert_eq!(desk.state("bob").await.live_claim(desk.house.clock.now()), None);
             let mut four = desk.caller("c4", "+79990001144", OTHER);
             assert_eq!(four.ask().await["action"], "wait", "his phone may ring until then");
-            desk.pass_s(30).await;
-            four.ask().await;
-            assert_eq!(desk.is("bob").await, "reserved");
+            away(desk, &["ann"]).await;
+            desk.pass_s(15).await;
+            assert_eq!(four.ask().await["action"], "wait", "and now the first asks again");
+            assert_eq!(Caller::dialled(&one.then("NOANSWER").await), "bob");
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn who_hears_the_greeting_after_a_phone_rang_in_vain_is_not_taken_for_gone() {
+    with_desk(
+        |app| {
+            queue(app, "main", "wait_greeting = \"welcome\"");
+        },
+        async |desk| {
+            away(desk, &["bob"]).await;
+            let mut one = desk.caller("c1", ONE, MAIN);
+            assert_eq!(Caller::dialled(&one.ask().await), "ann");
+            desk.pass_s(3).await;
+            assert_eq!(one.then("BUSY").await["greeting"], "welcome");
+            away(desk, &["ann"]).await;
+            // The answer was lost: asked again at once, and only then heard.
+            desk.pass_s(1).await;
+            one.ask().await;
+            desk.pass_s(20).await;
+            assert_eq!(desk.outcomes("c1").await, ["open"]);
+            // Later the greeting is named again and not heard again.
+            one.ask().await;
+            desk.pass_s(7).await;
+            assert_eq!(desk.outcomes("c1").await, ["abandoned"]);
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn nobody_is_rung_for_the_last_seconds_of_a_step() {
+    with_desk(
+        |app| chained(app, "[{ to = \"group:sales\", wait_s = 20 }]"),
+        async |desk| {
+            away(desk, &["ann", "bob"]).await;
+            let mut one = desk.caller("c1", ONE, OTHER);
+            for _ in 0..16 {
+                assert_eq!(one.ask().await["place"], "group:sales");
+                desk.pass_s(1).await;
+            }
+            desk.set_status("ann", "AVAILABLE").await;
+            assert_eq!(one.ask().await["place"], "other");
         },
     )
     .await;

@@ -10,6 +10,7 @@ mod cel;
 mod clicks;
 mod inside;
 mod load;
+mod menus;
 mod pbx;
 mod phone;
 mod records;

@@ -70,13 +70,19 @@ impl Pbx {
         std::fs::write(&path, before + "\n" + text).expect("written");
     }
 
+    /// Half a second of silence, which the dialplan plays as `/lab/{name}`.
+    pub fn sound(&self, name: &str) {
+        let lab = self.folder.parent().expect("the folder of all");
+        std::fs::write(lab.join(format!("{name}.ulaw")), [0xffu8; 4_000]).expect("written");
+    }
+
     /// A line of its own without registration: who calls from there comes in at a context, and what is dialled goes there.
     pub fn line(&self, name: &str, context: &str, contact: &str, from: &str) {
         self.add(
             "pjsip.conf",
             &format!(
                 "[{name}]\ntype = aor\ncontact = {contact}\n\n[{name}]\ntype = endpoint\ncontext = {context}\ndisallow = all\n\
-                 allow = ulaw\ndirect_media = no\naors = {name}\n\n[{name}-from]\ntype = identify\nendpoint = {name}\nmatch = {from}\n"
+                 allow = ulaw\ndirect_media = no\ndtmf_mode = info\naors = {name}\n\n[{name}-from]\ntype = identify\nendpoint = {name}\nmatch = {from}\n"
             ),
         );
     }

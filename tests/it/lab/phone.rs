@@ -28,6 +28,7 @@ const PARTS: &[(&str, &str)] = &[
     ("is_let_go", include_str!("sipp/is_let_go.xml")),
     ("joins", include_str!("sipp/joins.xml")),
     ("notes", include_str!("sipp/notes.xml")),
+    ("presses", include_str!("sipp/presses.xml")),
     ("refers", include_str!("sipp/refers.xml")),
     ("refuses", include_str!("sipp/refuses.xml")),
     ("rings", include_str!("sipp/rings.xml")),

@@ -93,8 +93,19 @@ impl Lab {
         lab
     }
 
+    /// With the dialplan of older versions.
+    pub async fn with_plain(plain: bool, edit: impl FnOnce(&mut toml::Table)) -> Lab {
+        let lab = Lab::set_up(Backend::Sqlite, if plain { &["--plain"] } else { &[] }, edit).await;
+        lab.serve().await;
+        lab
+    }
+
     /// The PBX is set up and runs, and our server does not.
     pub async fn without_server(backend: Backend, edit: impl FnOnce(&mut toml::Table)) -> Lab {
+        Lab::set_up(backend, &[], edit).await
+    }
+
+    async fn set_up(backend: Backend, printed_with: &[&str], edit: impl FnOnce(&mut toml::Table)) -> Lab {
         let pbx = Pbx::new();
         let house = House::live(backend, |_| {}, |_| {}).await;
         let mut app: toml::Table = toml::from_str(DECLARATION).expect("TOML");
@@ -113,7 +124,9 @@ impl Lab {
         pbx.line("150", "from-internal", &format!("sip:150@{}:5060", pbx.at(150)), &pbx.at(150));
         let mut lab = Lab { pbx, house, http: http(), server: RefCell::new(None) };
         // As an administrator pastes it.
-        lab.pbx.add("extensions.conf", &lab.hookflash(&["provision", "808", "--part", "dialplan"]));
+        let dialplan = [&["provision", "808", "--part", "dialplan"], printed_with].concat();
+        lab.pbx.add("extensions.conf", &lab.hookflash(&dialplan));
+        lab.pbx.sound("menu");
         lab.pbx.add("manager.conf", &lab.hookflash(&["provision", "808", "--part", "manager"]));
         lab.pbx.start().await;
         lab.pbx.record("hookflash", "the-ami-secret");

@@ -37,7 +37,7 @@ fn nothing_of_the_template_is_left_over() {
         assert!(text.contains("[hookflash-808-hangup]") && text.contains("/cid/808/event/pbx1?key=a%26b%2Cc%3B%28,event="), "{text}");
         assert_eq!(text.contains("JSON_DECODE"), !plain);
         assert_eq!(text.contains("CUT(HF_REPLY,|,"), plain);
-        assert_eq!(text.matches("MixMonitor").count(), 1 + usize::from(settings.record), "clicks say it themselves");
+        assert_eq!(text.matches(",MixMonitor(").count(), 1 + usize::from(settings.record), "clicks say it themselves");
     }
 }
 

@@ -19,6 +19,8 @@ use super::{CLICK_TO_CALL, note};
 use crate::pbx::Context;
 use crate::pbx::asterisk::Settings;
 
+/// What the contexts of our dialplan begin with.
+const DIALPLAN: &str = "hookflash-";
 /// So many channels that hung up are remembered.
 const REMEMBERED: usize = 4_096;
 
@@ -148,7 +150,9 @@ impl Board {
                 ..Chan::default()
             };
             chan.was_down = channel.state() == State::Down && chan.line.is_none();
-            chan.phone = channel.telephone().filter(|_| chan.line.is_none()).map(str::to_owned);
+            let comes_in =
+                channel.get("Context").is_some_and(|c| c.starts_with(DIALPLAN) || rules.settings.ami_contexts.iter().any(|o| o == c));
+            chan.phone = channel.telephone().filter(|_| chan.line.is_none() && !comes_in).map(str::to_owned);
             let call = self.calls.entry(chan.call.clone()).or_default();
             call.ours |= chan.line.is_some() || Chan::is_click(id);
             if chan.is_caller(id) {
