@@ -30,6 +30,13 @@ fn menu(app: &mut toml::Table) {
     app.extend(table);
 }
 
+/// A caller whose telephone sends sound all the time, as telephones do: a key has its length in it.
+fn caller(lab: &Lab) -> Scenario {
+    let sound = lab.pbx.folder.join("silence.ulaw");
+    std::fs::write(&sound, [0xffu8; 80_000]).expect("written");
+    Scenario::dials(DID).answered().then("speaks", &[("sound", sound.to_str().expect("a path"))])
+}
+
 fn presses(scenario: Scenario, n: u32, key: &str, after_ms: u32) -> Scenario {
     scenario.then("presses", &[("key", key), ("after_ms", &after_ms.to_string()), ("cseq", &(10 + n).to_string())])
 }
@@ -40,7 +47,7 @@ async fn keys_lead_to_a_queue_to_a_number_outside_and_to_the_end(#[values(false,
     let lab = Lab::with_plain(plain, menu).await;
     // While the prompt plays.
     let ann = lab.agent(101, &Scenario::answers(200).stays(), 1).await;
-    let one = presses(Scenario::dials(DID).answered(), 1, "1", 200).then("caller_hangs_up", &[("talk_ms", "1500")]);
+    let one = presses(caller(&lab), 1, "1", 200).then("caller_hangs_up", &[("talk_ms", "1500")]);
     for phone in [lab.caller(1, &one).await, ann] {
         phone.done().await;
     }
@@ -49,14 +56,14 @@ async fn keys_lead_to_a_queue_to_a_number_outside_and_to_the_end(#[values(false,
     assert!(decisions.iter().any(|d| d["reason"].as_str().unwrap_or_default().contains("pressed 1 at hello")), "{decisions:?}");
     // A second menu, whose prompt is heard to its end, and a number outside.
     let outside = lab.outside(&Scenario::answers(100).stays()).await;
-    let two = presses(presses(Scenario::dials(DID).answered(), 1, "2", 200), 2, "3", 900).then("caller_hangs_up", &[("talk_ms", "1500")]);
+    let two = presses(presses(caller(&lab), 1, "2", 200), 2, "3", 900).then("caller_hangs_up", &[("talk_ms", "1500")]);
     for phone in [lab.caller(2, &two).await, outside] {
         phone.done().await;
     }
     let shown = lab.channels().into_values().filter(|c| c.name.contains("trunk")).count();
     assert_eq!(shown, 3, "two callers, and the one outside");
     // A key that is none of the menu's.
-    let three = presses(Scenario::dials(DID).answered(), 1, "9", 200).stays();
+    let three = presses(caller(&lab), 1, "9", 200).stays();
     lab.caller(3, &three).await.done().await;
     lab.is_quiet().await;
     let statuses: Vec<_> = lab.log().await.iter().map(|call| call["status"].as_str().unwrap_or_default().to_owned()).collect();
