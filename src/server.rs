@@ -88,7 +88,11 @@ impl Running {
     }
 }
 
-fn tls(cert: &Path, key: &Path) -> anyhow::Result<rustls::ServerConfig> {
+/// The certificate and its key.
+///
+/// # Errors
+/// In words that name the setting.
+pub fn tls(cert: &Path, key: &Path) -> anyhow::Result<rustls::ServerConfig> {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)

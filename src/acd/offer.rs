@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::lookup::people;
 use crate::pbx::action::Action;
 use crate::routing::choose::{Choice, People, Seeker, Stage, Tally, choose};
-use crate::routing::record::{Look, keep, take};
+use crate::routing::record::{Look, keep, rings, take};
 use crate::store::offers::{self, Offer};
 use crate::store::{Result, agents};
 
@@ -139,15 +139,16 @@ fn reserve(walk: &mut Walk<'_>, agent: &str, until: Timestamp, place: Option<usi
 /// A question while somebody is rung: the same again, or one more rings where the queue does so and the step is over.
 pub fn ring_on(walk: &mut Walk<'_>, mut standing: Vec<Offer>) -> Result<Decided> {
     let app = walk.app;
-    let queue = match &walk.position.place {
-        Place::Queue(at) => app.spec.queue.iter().find(|q| q.id == at.id),
-        _ => None,
-    };
+    let queue = walk.queue().cloned();
+    let queue = queue.as_ref();
     let left_s = |offers: &[Offer]| {
         let end = offers.iter().map(|o| o.until).min().unwrap_or(walk.now.0);
         ((end - walk.now.0) / 1_000_000 - SLACK_S).max(1)
     };
-    let place = queue.map_or_else(String::new, |q| q.id.clone());
+    let place = match &walk.position.place {
+        Place::Chain(step) => app.spec.routing.responsible.get(*step).map_or_else(String::new, |step| place_of(step.to())),
+        _ => queue.map_or_else(String::new, |q| q.id.clone()),
+    };
     let caller_id = queue.and_then(|q| q.from_number_callout_to_agent.clone());
     let progressive = queue.filter(|q| q.strategy == Strategy::RingProgressively);
     let step_over = walk.position.is_current(walk.asked.report.offer.as_deref()) && walk.asked.report.outcome.is_some();
@@ -165,7 +166,9 @@ pub fn ring_on(walk: &mut Walk<'_>, mut standing: Vec<Offer>) -> Result<Decided>
     let mut choice = view.choose(walk);
     keep(&mut choice, &kept);
     let mut look = view.look(walk, &choice, &kept);
-    look.ringing(standing.iter().map(|o| o.agent.clone()).collect());
+    let ringing: Vec<String> = standing.iter().map(|o| o.agent.clone()).collect();
+    rings(&mut choice, &ringing);
+    look.ringing(ringing);
     if (standing.len() as i64) < queue.ring_at_once {
         let until = walk.now.plus_s(queue.wait_agent_answer_timeout + SLACK_S);
         for agent in choice.eligible.clone() {

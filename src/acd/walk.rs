@@ -227,7 +227,7 @@ impl Walk<'_> {
             _ => 0,
         };
         self.row.silent_at = self.now.plus_s(patience_s + SLACK_S).0;
-        let reason = self.passed.iter().chain([&reason]).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let reason = self.passed.iter().chain([&reason]).map(String::as_str).filter(|r| !r.is_empty()).collect::<Vec<_>>().join(" ");
         let told = serde_json::to_string(&candidates).unwrap_or_default();
         // A number in the line that changes is not news for the record; who can take the call, and why not, is.
         let said = digest(&[action.name(), &told, if candidates.is_empty() { &reason } else { "" }]);

@@ -60,6 +60,14 @@ impl Args {
     pub async fn run(self, mut progress: impl FnMut(f64)) -> anyhow::Result<Vec<Report>> {
         anyhow::ensure!((1..=5_000).contains(&self.agents) && (1..=200).contains(&self.queues), "use 1 to 5000 agents and 1 to 200 queues");
         anyhow::ensure!(self.calls_per_hour > 0.0 && self.hours > 0.0 && self.hours <= 168.0, "use more than 0 calls, and up to 168 hours");
+        anyhow::ensure!((1..=30).contains(&self.poll_s), "use a --poll-s of 1 to 30");
+        let parts = [self.ignored, self.rejected, self.ignored + self.rejected];
+        anyhow::ensure!(
+            parts.iter().all(|part| (0.0..=1.0).contains(part)),
+            "--ignored and --rejected are parts of the offers, together 1 at the most"
+        );
+        let times = [self.talk_s, self.patience_s, self.answer_s];
+        anyhow::ensure!(times.iter().all(|s| s.is_finite() && *s >= 0.0), "use times of 0 seconds and more");
         let days = self.strategy.len() as f64;
         let mut reports = Vec::new();
         for strategy in &self.strategy {

@@ -112,6 +112,14 @@ fn files(settings: &Settings) -> Vec<Finding> {
             findings.push(finding("settings", key, format!("cannot be read: {e}"), "name a PEM file that this user may read"));
         }
     }
+    if let (true, Some(cert), Some(key)) = (findings.is_empty(), &settings.server.tls_cert, &settings.server.tls_key) {
+        crate::net::install_tls();
+        if let Err(e) = crate::server::tls(cert, key) {
+            let text = format!("{e:#}");
+            let (at, reason) = text.split_once(": ").unwrap_or(("server.tls_cert", &text));
+            findings.push(finding("settings", at, reason, "name the certificate chain and the key that belongs to it, both PEM"));
+        }
+    }
     if settings.log.per_application
         && let Err(e) = writable(&settings.log.dir)
     {

@@ -103,12 +103,8 @@ fn application(
         Err(DeclareError::Store(e)) => return Err(e),
         Err(other) => return Err(StoreError::Refused(other.to_string())),
     };
-    for gone in differences.iter().filter(|d| d.verb == "removed" && d.what == Kind::Agent.as_str()) {
-        if let Some(contact) = contacts::of_agent(conn, declared.id, &gone.id)? {
-            let reason = format!("cannot be removed: contact {contact} names him; declare him, or change the contact");
-            return Ok(Err(vec![Problem::new(format!("agent {:?}", gone.id), reason)]));
-        }
-    }
+    let gone: Vec<String> =
+        differences.iter().filter(|d| d.verb == "removed" && d.what == Kind::Agent.as_str()).map(|d| d.id.clone()).collect();
     differences.extend(pruned);
     for (i, put) in contacts::put_many(conn, declared.id, &declared.contact, Origin::Apply, now)?.into_iter().enumerate() {
         let verb = match put {
@@ -121,6 +117,13 @@ fn application(
             }
         };
         differences.push(Difference { verb, what: "contact", id: shown(&declared.contact[i].key()) });
+    }
+    // Of the contacts as they are now, for the file may have given them to others.
+    for agent in gone {
+        if let Some(contact) = contacts::of_agent(conn, declared.id, &agent)? {
+            let reason = format!("cannot be removed: contact {contact} names him; declare him, or change the contact");
+            problems.push(Problem::new(format!("agent {agent:?}"), reason));
+        }
     }
     Ok(if problems.is_empty() { Ok(differences) } else { Err(problems) })
 }

@@ -142,6 +142,12 @@ pub fn doubts(app: &Application) -> Vec<Problem> {
             let reason = "sends calls on that come back to it, and are hung up then: lead overflow_full, overflow_closed or overflow_no_staff out of the round";
             found.push(Problem::new(format!("queue[{i}]"), reason));
         }
+        let has_agents = |id: &String| app.group.iter().any(|g| g.id == *id && !g.agents.is_empty());
+        let is_empty = !queue.primary_groups.iter().chain(&queue.backup_groups).any(has_agents);
+        if is_empty && queue.maximum_queue_wait_time == 0 && queue.overflow_no_staff.is_none() {
+            let reason = "has no agents, and lets its callers wait without end: give it a group, or a maximum_queue_wait_time";
+            found.push(Problem::new(format!("queue[{i}]"), reason));
+        }
     }
     found
 }

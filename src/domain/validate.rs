@@ -82,10 +82,7 @@ fn settings(app: &Application, problems: &mut Vec<Problem>) {
     if app.login.is_empty() || app.login.len() > 100 || !app.login.chars().all(url_safe) {
         problems.push(Problem::new("login", "must be 1 to 100 letters, digits or -_.~ : it is part of every hook's path"));
     }
-    if app.name.trim().is_empty() {
-        problems.push(Problem::new("name", "must not be empty"));
-    }
-    length("name", &app.name, 200, problems);
+    name("name", &app.name, problems);
     if let Some(country) = app.country.as_deref().filter(|c| !phone::is_region(c)) {
         problems.push(Problem::new("country", format!("{country:?} is no region; use two capital letters such as RU or VN")));
     }
@@ -126,10 +123,7 @@ fn agents(app: &Application, problems: &mut Vec<Problem>) {
     for (i, agent) in app.agent.iter().enumerate() {
         let at = |field: &str| format!("agent[{i}].{field}");
         identifier(&at("id"), &agent.id, problems);
-        if agent.name.trim().is_empty() {
-            problems.push(Problem::new(at("name"), "must not be empty"));
-        }
-        length(&at("name"), &agent.name, 200, problems);
+        name(&at("name"), &agent.name, problems);
         if let Some(extension) = &agent.extension {
             if !is_extension(extension) {
                 problems.push(Problem::new(
@@ -186,13 +180,10 @@ fn groups_queues_numbers(app: &Application, problems: &mut Vec<Problem>) {
     unique("number", app.number.iter().map(|n| n.number.as_str()), problems);
     for (i, group) in app.group.iter().enumerate() {
         identifier(&format!("group[{i}].id"), &group.id, problems);
-        let name = format!("group[{i}].name");
-        if group.name.trim().is_empty() {
-            problems.push(Problem::new(&name, "must not be empty"));
-        }
-        length(&name, &group.name, 200, problems);
-        if let Some(other) = app.group[..i].iter().find(|g| g.name == group.name) {
-            problems.push(Problem::new(&name, format!("group {:?} has this name already", other.id)));
+        let at = format!("group[{i}].name");
+        name(&at, &group.name, problems);
+        if let Some(other) = app.group[..i].iter().find(|g| g.name.trim().to_lowercase() == group.name.trim().to_lowercase()) {
+            problems.push(Problem::new(&at, format!("group {:?} has this name already", other.id)));
         }
         known(&format!("group[{i}].agents"), "agent", &group.agents, &agents, problems);
     }
@@ -255,6 +246,17 @@ fn range(path: &str, value: i64, least: i64, most: i64, problems: &mut Vec<Probl
     if !(least..=most).contains(&value) {
         problems.push(Problem::new(path, format!("{value} is out of range; use {least} to {most}")));
     }
+}
+
+/// A name that people give, and that stands in logs and on terminals.
+fn name(path: &str, text: &str, problems: &mut Vec<Problem>) {
+    if text.trim().is_empty() {
+        problems.push(Problem::new(path, "must not be empty"));
+    }
+    if text.chars().any(char::is_control) {
+        problems.push(Problem::new(path, "must not hold control characters such as line breaks"));
+    }
+    length(path, text, 200, problems);
 }
 
 fn length(path: &str, text: &str, most: usize, problems: &mut Vec<Problem>) {

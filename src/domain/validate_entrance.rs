@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Problem, identifier, known, length, range, unique};
+use super::{Problem, identifier, known, length, name, range, unique};
 use crate::domain::hours;
 use crate::domain::ivr::{EMPTY_KEY, INVALID_KEY, IvrKey, IvrNode, PlayMode, action};
 use crate::domain::phone;
@@ -13,10 +13,7 @@ use crate::domain::spec::Application;
 pub fn queue(app: &Application, queue: &Queue, groups: &BTreeSet<&str>, queues: &BTreeSet<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     identifier("id", &queue.id, &mut problems);
-    if queue.name.trim().is_empty() {
-        problems.push(Problem::new("name", "must not be empty"));
-    }
-    length("name", &queue.name, 200, &mut problems);
+    name("name", &queue.name, &mut problems);
     known("primary_groups", "group", &queue.primary_groups, groups, &mut problems);
     known("backup_groups", "group", &queue.backup_groups, groups, &mut problems);
     for (field, value, least, most) in [

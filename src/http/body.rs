@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -15,6 +16,9 @@ use super::error::{Failure, FieldError};
 
 /// Bytes that a body may have.
 pub const MOST_BYTES: usize = 1 << 20;
+
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A JSON body.
 pub struct Json<T>(pub T);
@@ -42,14 +46,19 @@ fn read(request: &HttpRequest, payload: &mut Payload) -> impl Future<Output = Re
         if announced.is_some_and(|length| length > MOST_BYTES) {
             return Err(Failure::TooLarge(MOST_BYTES));
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Failure::Malformed("the body ended before its time".into(), Vec::new()))?;
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(Failure::TooLarge(MOST_BYTES));
+        let whole = async {
+            let mut body = BytesMut::new();
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|_| Failure::Malformed("the body ended before its time".into(), Vec::new()))?;
+                if body.len() + chunk.len() > MOST_BYTES {
+                    return Err(Failure::TooLarge(MOST_BYTES));
+                }
+                body.extend_from_slice(&chunk);
             }
-            body.extend_from_slice(&chunk);
-        }
+            Ok(body)
+        };
+        let late = |_| Failure::Malformed(format!("the body did not come within {} s", PATIENCE.as_secs()), Vec::new());
+        let body = tokio::time::timeout(PATIENCE, whole).await.map_err(late)??;
         serde_json::from_slice(&body).map_err(|e| Failure::Malformed(format!("the body is not JSON: {e}"), Vec::new()))
     }
 }

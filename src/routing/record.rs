@@ -185,6 +185,7 @@ impl Look {
         };
         let mut choice = choose(&self.stage, &People { agent: &|id| agents.get(id), states: &states, tallies: &tallies }, &seeker);
         keep(&mut choice, &self.kept);
+        rings(&mut choice, &self.ringing);
         let named = self.named(&choice);
         for agent in &self.taken {
             take(&mut choice, agent);
@@ -213,6 +214,13 @@ pub fn keep(choice: &mut Choice, kept: &BTreeSet<String>) {
         (candidate.eligible, candidate.reason) = (false, "is kept for a caller who has waited longer".into());
     }
     choice.eligible.retain(|a| !kept.contains(a));
+}
+
+/// These ring for this very call.
+pub fn rings(choice: &mut Choice, ringing: &[String]) {
+    for candidate in choice.candidates.iter_mut().filter(|c| ringing.contains(&c.agent)) {
+        (candidate.eligible, candidate.reason) = (true, "rings already".into());
+    }
 }
 
 /// Another call was quicker with this one.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::agent::{AgentState, ManualStatus, OfferState, Reachability, State};
+use crate::domain::agent::{AgentState, CoolDown, ManualStatus, OfferState, Reachability, State};
 use crate::domain::call_log::{CallDirection, CallStatus, LegStatus};
 use crate::domain::decision::{Candidate, Decision, Outcome};
 use crate::domain::spec::{Agent, Group};
@@ -36,6 +36,12 @@ pub struct AgentView {
     /// Since when `state` holds.
     #[schema(format = DateTime)]
     pub since: String,
+    /// Only while he is left alone after an offer that failed: until when, and why.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cool_down_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cool_down_cause: Option<CoolDown>,
     /// Whether the PBX's queues ring him, as they last told.
     pub reachability: Reachability,
     /// Since when that is known; null while nothing is.
@@ -69,6 +75,8 @@ impl AgentView {
             system_status: word.system_status(),
             state: word,
             since: since.rfc3339(),
+            cool_down_until: Some(state.cool_until).filter(|until| *until > now).map(Timestamp::rfc3339),
+            cool_down_cause: state.cool_cause.filter(|_| state.cool_until > now),
             reachability: state.reachability().0,
             reachability_since: state.reachability().1.map(Timestamp::rfc3339),
             call_id: leg.map(|l| l.call_id.clone()).or_else(claimed),

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::action::Line;
+use crate::domain::ivr::PlayMode;
 use crate::domain::spec::Application;
 use crate::domain::validate::Problem;
 
@@ -183,6 +184,19 @@ impl Settings {
             problems.extend(outside.map(|i| Problem::new(format!("agent[{i}].routing_type"), format!("2, the agent's own phone, {mend}"))));
             let step = app.routing.responsible.iter().position(|step| step.to().starts_with("number:"));
             problems.extend(step.map(|i| Problem::new(format!("routing.responsible[{i}]"), format!("a number {mend}"))));
+        }
+        // A file's name stands among the arguments of the dialplan, and in the plain form in a line of its own.
+        let is_sound = |name: &str| name.len() <= 200 && name.chars().all(|c| !c.is_control() && !"|,&;\"\\$()[]{}".contains(c));
+        let mend = "is no name of a sound file that the dialplan can play: use letters, digits, / . _ -";
+        for (i, node) in app.ivr_node.iter().enumerate() {
+            if node.node_play_mode == PlayMode::Play && !is_sound(&node.node_play_content) {
+                problems.push(Problem::new(format!("ivr_node[{i}].node_play_content"), format!("{:?} {mend}", node.node_play_content)));
+            }
+        }
+        for (i, queue) in app.queue.iter().enumerate() {
+            if let Some(file) = queue.wait_greeting.as_deref().filter(|file| !is_sound(file)) {
+                problems.push(Problem::new(format!("queue[{i}].wait_greeting"), format!("{file:?} {mend}")));
+            }
         }
         if self.ami().is_some() && self.device.get(..6).is_some_and(|tech| tech.eq_ignore_ascii_case("Local/")) {
             let reason = "must be a telephone's own device where ami_address is given: AMI tells of those, as PJSIP/{extension}";

@@ -149,7 +149,9 @@ pub fn events(raw: Raw<'_>, context: &Context<'_>) -> Result<Reading, Unreadable
         "hangup" | "end" => {
             let end = end(&fields);
             let answered = end.status == Some(EndStatus::Answered);
-            let place = fields.get(&["place", "to"]).unwrap_or_default().trim().to_owned();
+            // A step of the chain is no place; a call without one is told of by its phone or its number.
+            let is_step = |place: &str| place.contains(':') || ["owner", "deputy", "last_agent"].contains(&place);
+            let place = fields.get(&["place"]).map(str::trim).filter(|place| !is_step(place)).unwrap_or_default().to_owned();
             let over = what(What::PlaceEnd(PlaceEnd { place, queue: true, begun: None, bridged: Some(answered) }));
             // On the PBX's own route anything may have been dialled; what has a number is a phone.
             let phone = peer.is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));

@@ -203,7 +203,10 @@ async fn ring_progressively_adds_one_more_every_few_seconds() {
         let second = one.then("NOANSWER").await;
         assert_eq!((&second["device"], &second["timeout"]), (&json!("PJSIP/101&PJSIP/102"), &json!(5)));
         desk.pass_s(5).await;
-        let third = one.then("NOANSWER").await;
+        let (third, decision) = desk.route(&format!("call=c1&from=%2B{}&to={MAIN}&offer={}&status=NOANSWER", &ONE[1..], one.offer)).await;
+        one.offer = third["offer"].as_str().unwrap().to_owned();
+        let told = desk.explained(&decision).await;
+        assert_eq!(told, "Queue Main rings Ann Lee, Bob Ray, Eve Fox (one after the other).", "those who ring already are not refused");
         assert_eq!(third["device"], "PJSIP/101&PJSIP/102&PJSIP/103");
         assert_eq!(desk.state("ann").await.cool_cause, None, "he is rung still");
         desk.pass_s(5).await;

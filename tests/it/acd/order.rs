@@ -105,9 +105,25 @@ async fn a_step_lasts_no_longer_than_it_may_whoever_rings_and_no_longer_than_som
             let mut one = desk.caller("c1", "+79995550101", OTHER);
             let dial = one.ask().await;
             assert_eq!((Caller::dialled(&dial), &dial["timeout"]), ("ann".into(), &json!(30)), "he alone has all of it");
+            assert_eq!(one.ask().await, dial, "the same question has the same answer");
             desk.pass_s(2).await;
             let on = one.then("REJECTED").await;
             assert_eq!(on["place"], "other", "nobody is left whom this step could ring: {on}");
+            // And how the API shows one who is left alone for it.
+            let ann = desk.client.get("/api/v1/apps/808/agents/ann").await.ok();
+            assert_eq!((&ann["state"], &ann["cool_down_cause"]), (&json!("available"), &json!("rejected")), "{ann}");
+            assert!(
+                ann["cool_down_until"].is_string()
+                    && desk.client.get("/api/v1/apps/808/agents/eve").await.ok().get("cool_down_until").is_none()
+            );
+            // Who gives up while the step rings is missed at the number that he called, not at the step.
+            let mut two = desk.caller("c2", "+79995550101", OTHER);
+            two.ask().await;
+            desk.event(&format!("event=hangup&call=c2&from=%2B79995550101&to={OTHER}&place=owner&dialstatus=CANCEL")).await;
+            desk.pass_s(10).await;
+            let legs = desk.client.get("/api/v1/apps/808/legs").await.ok();
+            let missed: Vec<&str> = legs["items"].as_array().unwrap().iter().filter_map(|leg| leg["place"].as_str()).collect();
+            assert_eq!(missed, ["+74955550200"], "{legs}");
         },
     )
     .await;

@@ -80,6 +80,27 @@ fn many_files_apply_together_or_not_at_all() {
     }
 }
 
+#[test]
+fn an_agent_is_pruned_whose_contacts_the_same_file_gives_to_others() {
+    for house in House::each() {
+        let app = |agents: &str, owner: &str| {
+            format!(
+                "[[application]]\nid = 1\nname = \"n\"\npbx = \"telphin\"\nlogin = \"L\"\nagent = [ {agents} ]\n\
+                 contact = [ {{ name = \"Jane\", phones = [\"+79160001122\"], owner = \"{owner}\" }} ]\n[application.telphin]\nextension_form = \"short\"\n"
+            )
+        };
+        let (ann, bob) = ("{ id = \"ann\", name = \"Ann\" }", "{ id = \"bob\", name = \"Bob\" }");
+        house.write("a.toml", app(&format!("{ann}, {bob}"), "bob"));
+        house.run(&["apply", "a.toml"]).ok();
+        house.write("b.toml", app(ann, "bob"));
+        assert!(house.run(&["apply", "--prune", "b.toml"]).failed(1).contains("bob"), "nobody else is named");
+        house.write("c.toml", app(ann, "ann"));
+        house.run(&["apply", "--prune", "c.toml"]).ok();
+        let agents = house.db().read_blocking(|conn| hookflash::store::agents::all(conn, 1)).unwrap();
+        assert_eq!(agents.len(), 1);
+    }
+}
+
 #[rstest::rstest]
 #[case(
     "routing_type = 1",

@@ -72,6 +72,18 @@ fn what_is_broken_is_found_with_its_place() {
 }
 
 #[test]
+fn a_certificate_that_is_none_is_a_finding() {
+    let mut house = House::sqlite();
+    house.write("cert.pem", "not a certificate\n");
+    let path = house.dir.path().join("cert.pem").display().to_string();
+    house.set("HOOKFLASH__SERVER__TLS_CERT", &path);
+    house.set("HOOKFLASH__SERVER__TLS_KEY", &path);
+    let run = house.run(&["check"]);
+    assert_eq!(run.status, 1);
+    assert!(run.out.starts_with(&format!("settings: server.tls_cert: {path} holds no certificate; name ")), "{}", run.out);
+}
+
+#[test]
 fn a_database_that_cannot_be_had_and_a_bad_key_are_findings() {
     let mut house = House::sqlite();
     house.set("HOOKFLASH__SECRETS__KEY", "short");
