@@ -21,6 +21,9 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
     let Some(queue) = app.spec.queue.iter().find(|q| q.id == at.id) else {
         close_entry(walk, EntryOutcome::Overflowed)?;
         let why = format!("The queue {} is not there any more.", at.id);
+        if let Some((step, _)) = at.step {
+            return Ok(Turn::Go(Place::Chain(step + 1), why));
+        }
         return Ok(Turn::Say(walk.leave(Left::Default, why)?));
     };
     let is_new = !walk.row.waiting || walk.row.queue.as_deref() != Some(queue.id.as_str());

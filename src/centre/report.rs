@@ -106,6 +106,12 @@ impl Report {
         let [mean, half, nine, most, longest] = self.waits_s;
         let erlang = self.erlang;
         let wanted = ErlangC::agents_for(erlang.traffic, erlang.handling_s, 0.8, self.answer_within_s as f64);
+        let within = |limit: i64| {
+            format!("{} within {limit} s, mean wait {:.1} s", percent(erlang.answered_within(limit as f64)), erlang.mean_wait_s())
+        };
+        // Without patience the callers of such a day would never be through.
+        let is_too_much = erlang.traffic >= f64::from(erlang.agents);
+        let predicted = if is_too_much { "more than these agents can take".to_owned() } else { within(self.answer_within_s) };
         format!(
             "{} agents, {}, {} h\n\
              calls           {} offered, {} answered ({}), {} abandoned ({})\n\
@@ -113,7 +119,7 @@ impl Report {
              wait            mean {mean:.1} s, half {half:.1} s, 90 % {nine:.1} s, 99 % {most:.1} s, longest {longest:.1} s\n\
              handling        {:.1} s a call with ringing and wrap-up, occupancy {}\n\
              offers          {}, of which {} were answered\n\
-             Erlang C        {:.1} erlang: {} within {} s, mean wait {:.1} s; {wanted} agents for 80 %\n",
+             Erlang C        {:.1} erlang: {predicted}; {wanted} agents for 80 %\n",
             self.agents,
             self.strategy,
             self.hours,
@@ -129,9 +135,6 @@ impl Report {
             self.offers,
             percent(self.answered as f64 / self.offers.max(1) as f64),
             erlang.traffic,
-            percent(erlang.answered_within(self.answer_within_s as f64)),
-            self.answer_within_s,
-            erlang.mean_wait_s(),
         )
     }
 }

@@ -115,13 +115,16 @@ mod tests {
     fn a_group_is_the_sum_of_its_members_and_not_the_mean_of_their_rates() {
         let bob = Figures {
             offers: BTreeMap::from([(OfferState::NoAnswer, 10)]),
+            incoming: 2,
             outgoing: 1,
+            handled: 3,
+            talk_us: 400,
             times_us: BTreeMap::from([(State::Available, 500)]),
-            ..Figures::default()
         };
         let mut both = ann();
         both.join(&bob);
-        assert_eq!((both.offers_made(), both.pick_up_rate(), both.outgoing, both.handled), (20, Some(0.3), 4, 8));
+        assert_eq!((both.offers_made(), both.pick_up_rate()), (20, Some(0.3)));
+        assert_eq!((both.incoming, both.outgoing, both.handled, both.talk_us), (8, 4, 11, 2_000));
         let times_us = ann().times_us.into_iter().map(|(state, us)| (state, if state == State::Available { 2_500 } else { us }));
         assert_eq!(both.times_us, times_us.collect());
     }

@@ -290,3 +290,28 @@ fn what_one_event_says_of_a_leg_is_not_unsaid_by_another() {
         assert!(leg.transferred && leg.on_behalf && leg.via_place && leg.exact && facts.touched, "{leg:?}");
     }
 }
+
+#[test]
+fn the_client_is_the_one_who_is_believed_most_and_outside() {
+    let of = |rank, party| CallEvent { client: Some(Ranked::new(rank, party)), ..of_call(5, What::Touched) };
+    let (one, other) = (Party::External("+79990001122".into()), Party::External("+79990001133".into()));
+    for events in [[of(1, one.clone()), of(2, other.clone())], [of(2, other.clone()), of(1, one.clone())]] {
+        assert_eq!(drawn(&events).call.number.as_deref(), Some("+79990001133"));
+    }
+    assert_eq!(drawn(&[of(1, other), of(1, one)]).call.number.as_deref(), Some("+79990001122"), "of two the smaller");
+    assert_eq!(drawn(&[of(1, Party::Internal("101".into()))]).call.number, None);
+    assert_eq!(drawn(&[of_call(5, What::Touched)]).call.number, None);
+    let lost = drawn(&[of(1, Party::External("+79990001122".into())), place(7, true, Some(false))]);
+    assert_eq!(lost.legs[0].number.as_deref(), Some("+79990001122"));
+}
+
+#[test]
+fn facts_are_stored_without_what_is_not_so_and_read_back_as_they_were() {
+    let mut facts = CallFacts::default();
+    for event in leg("17.2", Direction::In, ended(Some(EndStatus::NoAnswer))) {
+        facts.join(&event, Timestamp(1)).expect("joined");
+    }
+    let text = serde_json::to_string(&facts).expect("JSON");
+    assert!(!text.contains("false") && !text.contains("null"), "{text}");
+    assert_eq!(serde_json::from_str::<CallFacts>(&text).expect("facts"), facts);
+}

@@ -179,3 +179,23 @@ impl<T: Ord> Ranked<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_higher_rank_holds_and_of_two_alike_the_smaller_value_whatever_comes_first() {
+        let joined = |values: &[(u8, i32)]| {
+            let mut mine = None;
+            values.iter().for_each(|(rank, value)| Ranked::join(&mut mine, Some(Ranked::new(*rank, *value))));
+            Ranked::join(&mut mine, None);
+            mine.map(|m| (m.rank, m.value))
+        };
+        for (values, expected) in [([(1, 5), (2, 9)], (2, 9)), ([(1, 5), (1, 9)], (1, 5)), ([(0, 1), (3, 7)], (3, 7))] {
+            let [a, b] = values;
+            assert_eq!((joined(&[a, b]), joined(&[b, a]), joined(&[a, b, a])), (Some(expected), Some(expected), Some(expected)));
+        }
+        assert_eq!(joined(&[]), None);
+    }
+}

@@ -229,4 +229,20 @@ mod tests {
         assert_eq!(ranked(&party(1, "b"), &party(2, "a")), party(2, "a"));
         assert_eq!(ranked(&None, &party(0, "a")), party(0, "a"));
     }
+    #[test]
+    fn the_place_that_lost_a_call_is_the_history_s_when_it_is_another_and_later_by_a_second() {
+        let at = |second: i64, place: &str, queue| {
+            let told = (queue, Timestamp(second * 1_000_000), place.to_owned());
+            Unbridged { first_arrived: Timestamp(1), last_at: Timestamp(second * 1_000_000), told }
+        };
+        let place = |event: &Unbridged, past: &Unbridged| {
+            let both = lost(Some(event), Some(past)).expect("lost");
+            (both.told.2, both.last_at.0 / 1_000_000)
+        };
+        assert_eq!(place(&at(10, "a", true), &at(11, "b", true)), ("b".into(), 11));
+        assert_eq!(place(&at(10, "a", true), &at(10, "b", true)), ("a".into(), 10), "the same second");
+        assert_eq!(place(&at(10, "a", true), &at(11, "b", false)), ("a".into(), 11), "a queue beats an IVR");
+        assert_eq!(place(&at(10, "a", false), &at(9, "b", true)), ("b".into(), 10));
+        assert_eq!(lost(None, Some(&at(9, "b", true))).map(|l| l.told.2), Some("b".into()));
+    }
 }

@@ -291,6 +291,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn wrap_up_is_as_long_as_the_queue_says_where_it_has_any() {
+        let queue = |wrap_up, limit| Queue { agent_wrap_up_after_calls: wrap_up, wrap_up_time_limit: limit, ..Queue::default() };
+        assert_eq!((queue(true, 30).wrap_up_s(), queue(true, 0).wrap_up_s(), queue(false, 30).wrap_up_s()), (30, 0, 0));
+    }
+
+    #[test]
     fn a_target_is_read_as_it_is_written() {
         for (text, target) in [
             ("queue:main", Target::Queue("main".into())),
