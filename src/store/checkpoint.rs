@@ -2,13 +2,14 @@
 //!
 //! A checkpoint of a log of some size takes tens of milliseconds, which a claim cannot wait. So a thread with a connection of its own copies
 //! what was committed while the writer goes on. The log begins anew only when nothing of it is left to copy, which under load the thread
-//! alone never reaches: once it has copied nearly all, it asks the writer to copy the little that came meanwhile. The writer then waits until
-//! the database file is on the disk, so the thread forces there before what it has copied itself. It gives way to whoever answers requests.
+//! alone never reaches: once it has copied nearly all, the writer can copy the little that came meanwhile. The writer then waits until the
+//! database file is on the disk, which is the longest that a claim may meet, so it does that when there is nothing else to do, and under load
+//! only when the log has become long; and the thread forces there before what it has copied itself. It gives way to whoever answers requests.
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -20,13 +21,20 @@ use super::{Conn, Result, StoreError};
 
 /// So many pages (4 KB each) of the log are worth a checkpoint.
 const PAGES: i32 = 16_000;
+/// A log of so many begins anew even when the writer has other things to do.
+const LONGEST: i32 = 32_000;
+/// What the writer copies in a few milliseconds, pages.
+const LITTLE: i32 = 1_000;
+/// The writer has nothing else to do when nobody has asked for so long.
+pub const IDLE: Duration = Duration::from_millis(20);
 /// How long the thread rests after it has looked.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The writer's end.
 pub struct Checkpoints {
     committed: SyncSender<()>,
-    nearly_done: Arc<AtomicBool>,
+    /// How long the log is of which nearly all is copied; 0: it is not.
+    nearly_done: Arc<AtomicI32>,
 }
 
 impl Checkpoints {
@@ -35,7 +43,7 @@ impl Checkpoints {
         let conn = Conn::open(&Url::Sqlite(database.to_owned()))?;
         let file = OpenOptions::new().write(true).open(database).map_err(|e| StoreError::Connection(e.to_string()))?;
         let (committed, commits) = sync_channel(1);
-        let nearly_done = Arc::new(AtomicBool::new(false));
+        let nearly_done = Arc::new(AtomicI32::new(0));
         let shared = nearly_done.clone();
         std::thread::Builder::new()
             .name("hookflash-checkpoint".into())
@@ -44,9 +52,12 @@ impl Checkpoints {
         Ok(Checkpoints { committed, nearly_done })
     }
 
-    /// The writer has committed.
-    pub fn committed(&self, writer: &mut Conn) {
-        if self.nearly_done.swap(false, Ordering::Relaxed)
+    /// The writer has committed. `is_idle`: what it did before was to wait.
+    pub fn committed(&self, writer: &mut Conn, is_idle: bool) {
+        let length = self.nearly_done.load(Ordering::Relaxed);
+        let is_due = length >= LONGEST || (length > 0 && is_idle && has_little(writer));
+        if is_due
+            && self.nearly_done.swap(0, Ordering::Relaxed) > 0
             && let Err(error) = log_state(writer, "PASSIVE")
         {
             tracing::warn!(%error, "the rest of a checkpoint failed; the next one tries again");
@@ -56,16 +67,16 @@ impl Checkpoints {
     }
 }
 
-fn run(mut conn: Conn, file: File, commits: &Receiver<()>, nearly_done: &AtomicBool) {
+fn run(mut conn: Conn, file: File, commits: &Receiver<()>, nearly_done: &AtomicI32) {
     give_way();
     while commits.recv().is_ok() {
         match copy(&mut conn) {
-            Ok(true) => {
+            Ok(Some(length)) => {
                 // If it fails, the writer's own attempt fails too, and is told.
                 let _ = file.sync_data();
-                nearly_done.store(true, Ordering::Relaxed);
+                nearly_done.store(length, Ordering::Relaxed);
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one tries again"),
         }
         std::thread::sleep(PAUSE);
@@ -83,14 +94,18 @@ fn give_way() {
     }
 }
 
-/// Copies what is worth it; true when it did.
-fn copy(conn: &mut Conn) -> Result<bool> {
+/// True when little of the log is left to copy.
+fn has_little(writer: &mut Conn) -> bool {
+    log_state(writer, "NOOP").is_ok_and(|state| state.log - state.checkpointed <= LITTLE)
+}
+
+/// Copies what is worth it; how many pages the log then has.
+fn copy(conn: &mut Conn) -> Result<Option<i32>> {
     let state = log_state(conn, "NOOP")?;
     if state.log - state.checkpointed < PAGES {
-        return Ok(false);
+        return Ok(None);
     }
-    log_state(conn, "PASSIVE")?;
-    Ok(true)
+    Ok(Some(log_state(conn, "PASSIVE")?.log))
 }
 
 #[derive(QueryableByName)]

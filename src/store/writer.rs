@@ -8,10 +8,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, IDLE};
 use super::decisions::{self, Behind};
 use super::syncer::Syncer;
 use super::{Conn, Result, StoreError};
@@ -82,7 +83,12 @@ pub struct Beside {
 /// Runs until every sender is gone, or a disk failed: then whoever waits is told that nothing is written any more.
 pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, beside: Beside, stopped: Arc<AtomicBool>) {
     let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
-    while !stopped.load(Ordering::SeqCst) && jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+    loop {
+        let waits = Instant::now();
+        if stopped.load(Ordering::SeqCst) || jobs.blocking_recv_many(&mut batch, BATCH) == 0 {
+            break;
+        }
+        let is_idle = waits.elapsed() >= IDLE;
         let committed = commit(&mut conn, &mut batch, &beside.decisions);
         if let Err(e) = &committed {
             tracing::error!(error = %e, jobs = batch.len(), "a batch of writes was not committed");
@@ -94,7 +100,7 @@ pub fn run(mut conn: Conn, mut jobs: mpsc::Receiver<Box<dyn Job>>, beside: Besid
         if !durable.is_empty() {
             beside.syncer.answer(durable);
         }
-        beside.checkpoints.committed(&mut conn);
+        beside.checkpoints.committed(&mut conn, is_idle);
     }
     let _ = commit(&mut conn, &mut [], &beside.decisions);
     stopped.store(true, Ordering::SeqCst);
