@@ -7,7 +7,7 @@ mod questions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hookflash::acd::{self, settle};
+use hookflash::acd::{self, Position, settle};
 use hookflash::app::Hookflash;
 use hookflash::declare::edit;
 use hookflash::domain::agent::{AgentState, OfferState, State};

@@ -21,7 +21,8 @@ impl History {
         call: usize,
     ) -> (Waiting, Vec<Waiting>, HashMap<String, (i64, i64)>, Vec<Offer>, Option<RoutedCall>) {
         let now = self.now();
-        let spec = self.house.hookflash.roster.app(APP).expect("the centre").spec.clone();
+        let app = self.house.hookflash.roster.app(APP).expect("the centre");
+        let (spec, soon) = (app.spec.clone(), now.plus_s(acd::SLACK_S + app.pbx.poll_s() + 1).0);
         let id = id::call_id(APP, &self.calls[call].name);
         let mine = id.clone();
         let queue = spec.queue[self.calls[call].queue].clone();
@@ -56,12 +57,13 @@ impl History {
                 rank_at: r.rank_at,
                 joined_at: r.joined_at,
                 tries: tries(&r.call_id),
-                wants: r.silent_at > now.plus_s(3).0 && !of(&r.call_id).iter().any(stands),
+                // It asks about now: it is not gone, nor does a phone ring for it still whose offer was taken back.
+                wants: r.silent_at > now.plus_s(3).0 && r.silent_at <= soon && !of(&r.call_id).iter().any(stands),
                 is_new: false,
             })
             .collect();
         let joins = row.as_ref().is_none_or(|r| !r.waiting);
-        let first = row.as_ref().filter(|r| r.entry > 0).map_or(now.0, |r| r.joined_at.min(now.0));
+        let first = row.as_ref().and_then(|r| Position::read(&r.place).joined).map_or(now.0, |joined| joined.0.min(now.0));
         let me = match &row {
             Some(row) if !joins => Waiting {
                 id: id.clone(),
