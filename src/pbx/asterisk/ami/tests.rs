@@ -235,6 +235,22 @@ proptest! {
         prop_assert!(board.ids().is_empty(), "{} is left up", name);
     }
 
+    /// What the journal has of any scenario gives its log in whatever order it is folded, and however often.
+    #[test]
+    fn any_order_and_any_doubles_of_notes_give_the_same_log(
+        scenario in 0..SCENARIOS.len(), doubles in prop::collection::vec(any::<Index>(), 0..8), seed in any::<u64>(),
+    ) {
+        let (name, settings) = (SCENARIOS[scenario].0, Settings::default());
+        let mut told = notes(&mut Board::default(), &fixture(name), &settings);
+        for double in &doubles {
+            let again = double.get(&told).clone();
+            told.push(again);
+        }
+        let mut lot = seed | 1;
+        told.sort_by_cached_key(|_| { lot ^= lot << 13; lot ^= lot >> 7; lot ^= lot << 17; lot });
+        prop_assert_eq!(logs(&facts(&told, &settings)), logs_of(name), "{}", name);
+    }
+
     /// Where one channel's events follow those of another, each channel's own come in their order.
     #[test]
     fn channels_may_be_told_of_one_after_the_other(scenario in 0..SCENARIOS.len(), picks in prop::collection::vec(any::<Index>(), 40..80)) {
