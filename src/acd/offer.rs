@@ -139,8 +139,7 @@ fn reserve(walk: &mut Walk<'_>, agent: &str, until: Timestamp, place: Option<usi
 /// A question while somebody is rung: the same again, or one more rings where the queue does so and the step is over.
 pub fn ring_on(walk: &mut Walk<'_>, mut standing: Vec<Offer>) -> Result<Decided> {
     let app = walk.app;
-    let queue = walk.queue().cloned();
-    let queue = queue.as_ref();
+    let queue = walk.queue();
     let left_s = |offers: &[Offer]| {
         let end = offers.iter().map(|o| o.until).min().unwrap_or(walk.now.0);
         ((end - walk.now.0) / 1_000_000 - SLACK_S).max(1)

@@ -145,6 +145,16 @@ pub fn tries_of(offers: &[Offer]) -> BTreeMap<String, u32> {
     tries
 }
 
+impl<'a> Walk<'a> {
+    /// The queue that the call is in.
+    pub fn queue(&self) -> Option<&'a Queue> {
+        match &self.position.place {
+            Place::Queue(at) => self.app.spec.queue.iter().find(|q| q.id == at.id),
+            _ => None,
+        }
+    }
+}
+
 impl Walk<'_> {
     /// A call that counted as gone and asks again was only slow: it goes on where it was, as a new entry of its queue.
     fn reopen(&mut self) {
@@ -273,14 +283,6 @@ impl Walk<'_> {
             place,
             caller_id,
         })
-    }
-
-    /// The queue that the call is in.
-    pub fn queue(&self) -> Option<&Queue> {
-        match &self.position.place {
-            Place::Queue(at) => self.app.spec.queue.iter().find(|q| q.id == at.id),
-            _ => None,
-        }
     }
 
     pub fn fresh_token(&mut self) -> String {

@@ -212,6 +212,7 @@ mod tests {
         let facts = together(&call(&[("e", late)]), &call(&[("h", leg_of(100, Some(110)))])).facts;
         assert_eq!(facts.legs.keys().collect::<Vec<_>>(), ["h"]);
     }
+
     #[test]
     fn a_begin_that_the_history_knows_to_be_earlier_holds_from_a_whole_second_on() {
         let begun = |event: i64, past: i64| earliest(stamp(event, 1), stamp(past, 9)).map(|s| (s.at.0 / 1_000_000, s.arrived.0));
@@ -229,6 +230,7 @@ mod tests {
         assert_eq!(ranked(&party(1, "b"), &party(2, "a")), party(2, "a"));
         assert_eq!(ranked(&None, &party(0, "a")), party(0, "a"));
     }
+
     #[test]
     fn the_place_that_lost_a_call_is_the_history_s_when_it_is_another_and_later_by_a_second() {
         let at = |second: i64, place: &str, queue| {

@@ -96,9 +96,6 @@ impl Board {
             // Who has called and was taken by nobody is a caller who was lost.
             let chan = Chan { call: open.call.clone(), was_down: !open.waits, ..Chan::default() };
             notes.push(Note { call: open.call.clone(), block: self.own("Over", &open.call, &chan, &Block::default()) });
-        }
-        let over: Vec<&Open> = open.iter().filter(|open| !up.contains(open.call.as_str())).collect();
-        for open in over {
             self.calls.remove(&open.call);
         }
         for note in &mut notes {
