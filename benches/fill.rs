@@ -64,16 +64,18 @@ pub fn calls(database: &Path, count: u64) -> anyhow::Result<()> {
          SELECT i, 3600000000 * ({copies} - i) AS ago FROM k;
          CREATE TEMP TABLE old_calls AS SELECT row_number() OVER (ORDER BY id) - 1 AS n, * FROM calls;
          CREATE UNIQUE INDEX temp.by_id ON old_calls (id);
-         CREATE TEMP TABLE old_legs AS SELECT o.n, l.* FROM old_calls o JOIN legs l ON l.application = o.application AND l.call_id = o.id ORDER BY o.n;
+         CREATE TEMP TABLE old_legs AS SELECT o.n, l.* FROM old_calls o JOIN legs l ON l.application = o.application AND l.call_stored_at = o.stored_at
+         AND l.call_id = o.id ORDER BY o.n;
          CREATE TEMP TABLE old_journal AS SELECT o.n, j.* FROM journal j JOIN old_calls o ON o.id = j.call_id ORDER BY j.application, j.at, j.digest;
-         INSERT INTO calls (application, id, pbx_call_id, direction, status, number, did, started_at, ended_at, first_received_at, version, facts)
+         INSERT INTO calls (application, id, pbx_call_id, direction, status, number, did, started_at, ended_at, first_received_at, version, facts,
+                            stored_at)
          SELECT application, {id}, pbx_call_id, direction, status, {number}, did, started_at - ago, ended_at - ago, first_received_at - ago,
-                version, facts
+                version, facts, stored_at - ago
          FROM copy k CROSS JOIN old_calls o;
-         INSERT INTO legs (application, call_id, leg, kind, sub_call_id, direction, status, number, did, extension, agent, place, started_at,
-                           answered_at, ended_at, talk_us, duration_us, transferred, record_id, callback_id, source, logged_at)
-         SELECT application, {call_id}, leg, kind, sub_call_id, direction, status, {number}, did, extension, agent, place, started_at - ago,
-                answered_at - ago, ended_at - ago, talk_us, duration_us, transferred, record_id || '-' || k.i, callback_id, source, logged_at - ago
+         INSERT INTO legs (application, call_stored_at, call_id, leg, kind, sub_call_id, direction, status, number, did, extension, agent, place,
+                           started_at, answered_at, ended_at, talk_us, duration_us, transferred, record_id, callback_id, source, logged_at)
+         SELECT application, call_stored_at - ago, {call_id}, leg, kind, sub_call_id, direction, status, {number}, did, extension, agent, place,
+                started_at - ago, answered_at - ago, ended_at - ago, talk_us, duration_us, transferred, record_id || '-' || k.i, callback_id, source, logged_at - ago
          FROM copy k CROSS JOIN old_legs o;
          INSERT INTO journal (application, at, digest, received_at, hook, call_id, content_type, raw, error)
          SELECT application, at - ago, digest, received_at - ago, hook, {call_id}, content_type, raw, error

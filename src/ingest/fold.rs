@@ -54,20 +54,20 @@ pub fn together(
         None if !calls::ensure(conn, app.id(), &call, now)? => calls::lock(conn, app.id(), &call)?,
         found => found,
     };
-    let Stored { facts: old, version } = stored.unwrap_or(Stored { facts: CallFacts::default(), version: 0 });
-    let facts = joined(&old, events, now)?;
-    if facts == old {
+    let stored = stored.unwrap_or_else(|| Stored::unknown(now));
+    let facts = joined(&stored.facts, events, now)?;
+    if facts == stored.facts {
         return Ok(false);
     }
     let wait = app.pbx.missed_wait_ms();
-    let before = project(&old, wait);
+    let before = project(&stored.facts, wait);
     let after = project(&facts, wait);
     let change = Change { call: &call, events, facts: &facts, before: &before, after: &after };
     if !wanted(conn, &change)? {
         return Ok(false);
     }
-    calls::save(conn, app.id(), &call, &after.call, &facts, version)?;
-    write_legs(conn, app, &change)?;
+    calls::save(conn, app.id(), &call, &stored, &after.call, &facts)?;
+    write_legs(conn, app, stored.stored_at, &change)?;
     let extensions = write_live(conn, app, &change)?;
     engagement::follow(conn, app, &change, &extensions, now)?;
     queue::follow(conn, app, &change, now)?;
@@ -92,15 +92,15 @@ fn legs_on(events: &[CallEvent]) -> BTreeSet<&str> {
     legs.map(|extension| extension.value.as_str()).collect()
 }
 
-fn write_legs(conn: &mut Conn, app: &App, change: &Change<'_>) -> Result<()> {
+fn write_legs(conn: &mut Conn, app: &App, call_stored_at: i64, change: &Change<'_>) -> Result<()> {
     let before: BTreeMap<&str, &LegView> = change.before.legs.iter().map(|l| (l.key.as_str(), l)).collect();
     for leg in &change.after.legs {
         if before.get(leg.key.as_str()) != Some(&leg) {
-            calls::put_leg(conn, &row(app, change.call, leg))?;
+            calls::put_leg(conn, call_stored_at, &row(app, change.call, leg))?;
         }
     }
     for gone in change.before.legs.iter().filter(|l| !change.after.legs.iter().any(|a| a.key == l.key)) {
-        calls::delete_leg(conn, app.id(), change.call, &gone.key)?;
+        calls::delete_leg(conn, app.id(), call_stored_at, change.call, &gone.key)?;
     }
     Ok(())
 }

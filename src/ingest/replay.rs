@@ -11,7 +11,7 @@ use crate::domain::id;
 use crate::domain::time::Timestamp;
 use crate::ingest::{fold, raw_of};
 use crate::roster::App;
-use crate::store::calls::{self, CallRow, LegRow};
+use crate::store::calls::{self, CallRow, LegRow, Stored};
 use crate::store::journal::{self, Entry};
 use crate::store::{Conn, Db, Durability, Result};
 
@@ -173,16 +173,17 @@ fn repair(db: &Db, app: &App, call: &str, facts: CallFacts, version: i64, stored
     let rows: Vec<LegRow> = view.legs.iter().map(|leg| fold::row(app, call, leg)).collect();
     let (id, call) = (app.id(), call.to_owned());
     db.write_blocking(Durability::Full, move |conn: &mut Conn| {
-        let now = calls::lock(conn, id, &call)?.map_or(0, |s| s.version);
-        if now != version {
+        let now = calls::lock(conn, id, &call)?;
+        let now = now.unwrap_or_else(|| Stored::unknown(facts.first_arrived().unwrap_or_default()));
+        if now.version != version {
             return Ok(false);
         }
-        calls::save(conn, id, &call, &view.call, &facts, version)?;
+        calls::save(conn, id, &call, &now, &view.call, &facts)?;
         for row in &rows {
-            calls::put_leg(conn, row)?;
+            calls::put_leg(conn, now.stored_at, row)?;
         }
         for extra in stored.iter().filter(|l| !rows.iter().any(|r| r.leg == l.leg)) {
-            calls::delete_leg(conn, id, &call, &extra.leg)?;
+            calls::delete_leg(conn, id, now.stored_at, &call, &extra.leg)?;
         }
         Ok(true)
     })

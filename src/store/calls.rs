@@ -14,8 +14,17 @@ use crate::on_backend;
 /// A call's facts as stored.
 pub struct Stored {
     pub facts: CallFacts,
-    /// Counts the writes of this row: whoever changes it says which version he saw.
+    /// Counts the writes of this row: whoever changes it says which version he saw. 0: it has no row yet.
     pub version: i64,
+    /// When its row was first stored, microseconds: its legs stand in this order, and never move.
+    pub stored_at: i64,
+}
+
+impl Stored {
+    /// A call that nobody knows yet.
+    pub fn unknown(now: Timestamp) -> Stored {
+        Stored { facts: CallFacts::default(), version: 0, stored_at: now.0 }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable, Identifiable)]
@@ -34,8 +43,9 @@ pub struct CallRow {
     pub version: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable, AsChangeset)]
-#[diesel(table_name = legs, treat_none_as_default_value = false, treat_none_as_null = true, primary_key(application, call_id, leg))]
+/// A leg as clients read it.
+#[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = legs, treat_none_as_default_value = false)]
 pub struct LegRow {
     pub application: i64,
     pub call_id: String,
@@ -100,14 +110,30 @@ impl LegRow {
     }
 }
 
+/// The call that a leg is of.
+macro_rules! of_legs {
+    () => {
+        calls::application.eq(legs::application).and(calls::stored_at.eq(legs::call_stored_at)).and(calls::id.eq(legs::call_id))
+    };
+}
+
+/// The legs of a call, for whoever changes them and has not read it.
+macro_rules! of_call {
+    ($application:expr, $call:expr) => {{
+        let stored_at = calls::table.find(($application, $call)).select(calls::stored_at);
+        let of = legs::application.eq($application).and(legs::call_stored_at.eq_any(stored_at)).and(legs::call_id.eq($call));
+        legs::table.filter(of)
+    }};
+}
+
 /// Reads a call's facts; on PostgreSQL its row stays locked until the transaction ends.
 pub fn lock(conn: &mut Conn, application: i64, call: &str) -> Result<Option<Stored>> {
-    let query = calls::table.find((application, call)).select((calls::facts, calls::version));
-    let row: Option<(String, i64)> = match conn {
+    let query = calls::table.find((application, call)).select((calls::facts, calls::version, calls::stored_at));
+    let row: Option<(String, i64, i64)> = match conn {
         Conn::Sqlite(c) => kept!(query).get_result(c).optional()?,
         Conn::Postgres(c) => kept!(query.for_update()).get_result(c).optional()?,
     };
-    row.map(|(facts, version)| Ok(Stored { facts: from_json(&facts)?, version })).transpose()
+    row.map(|(facts, version, stored_at)| Ok(Stored { facts: from_json(&facts)?, version, stored_at })).transpose()
 }
 
 /// Makes sure that a call which was not there has a row of ours alone: two nodes may meet a new call at once. False: another node was quicker,
@@ -124,6 +150,7 @@ pub fn ensure(conn: &mut Conn, application: i64, call: &str, now: Timestamp) -> 
             calls::first_received_at.eq(now.0),
             calls::version.eq(0),
             calls::facts.eq("{}"),
+            calls::stored_at.eq(now.0),
         );
         return Ok(kept!(diesel::insert_into(calls::table).values(empty).on_conflict_do_nothing()).execute(c)? > 0);
     }
@@ -137,8 +164,8 @@ pub fn facts(conn: &mut Conn, application: i64, call: &str) -> Result<Option<Cal
     facts.map(|facts| from_json(&facts)).transpose()
 }
 
-/// Writes a call's row: new when `version` is 0 and none was ensured, else over the version that was read.
-pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, facts: &CallFacts, version: i64) -> Result<()> {
+/// Writes a call's row: new when it has none, else over what was read.
+pub fn save(conn: &mut Conn, application: i64, call: &str, read: &Stored, view: &CallView, facts: &CallFacts) -> Result<()> {
     let facts_json = to_json(facts)?;
     let first_received = facts.first_arrived().map_or(0, |t| t.0);
     let values = (
@@ -150,10 +177,10 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
         calls::started_at.eq(view.started_at.0),
         calls::ended_at.eq(view.ended_at.map(|t| t.0)),
         calls::first_received_at.eq(first_received),
-        calls::version.eq(version + 1),
+        calls::version.eq(read.version + 1),
         calls::facts.eq(&facts_json),
     );
-    let updated = match version {
+    let updated = match read.version {
         0 if !conn.is_postgres() => 0,
         _ => {
             let this = calls::application.eq(application).and(calls::id.eq(call));
@@ -161,14 +188,15 @@ pub fn save(conn: &mut Conn, application: i64, call: &str, view: &CallView, fact
         }
     };
     if updated == 0 {
-        let row = diesel::insert_into(calls::table).values((calls::application.eq(application), calls::id.eq(call), values));
+        let first = (calls::application.eq(application), calls::id.eq(call), calls::stored_at.eq(read.stored_at));
+        let row = diesel::insert_into(calls::table).values((first, values));
         on_backend!(conn, |c| kept!(row).run(c))?;
     }
     Ok(())
 }
 
-/// Writes a leg's row. The agent stays as resolved when the row was first stored with one.
-pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
+/// Writes the row of a leg of a call that was stored then. The agent stays as resolved when the row was first stored with one.
+pub fn put_leg(conn: &mut Conn, call_stored_at: i64, row: &LegRow) -> Result<()> {
     use diesel::upsert::excluded;
     let news = (
         legs::sub_call_id.eq(excluded(legs::sub_call_id)),
@@ -189,21 +217,21 @@ pub fn put_leg(conn: &mut Conn, row: &LegRow) -> Result<()> {
         legs::source.eq(excluded(legs::source)),
         legs::logged_at.eq(excluded(legs::logged_at)),
     );
-    Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), "application, call_id, leg", news)).run(c))?)
+    let row = (legs::call_stored_at.eq(call_stored_at), row);
+    let key = "application, call_stored_at, call_id, leg";
+    Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(legs::table).values(row), key, news)).run(c))?)
 }
 
-pub fn delete_leg(conn: &mut Conn, application: i64, call: &str, leg: &str) -> Result<()> {
-    on_backend!(conn, |c| diesel::delete(legs::table.find((application, call, leg))).execute(c))?;
+pub fn delete_leg(conn: &mut Conn, application: i64, call_stored_at: i64, call: &str, leg: &str) -> Result<()> {
+    on_backend!(conn, |c| diesel::delete(legs::table.find((application, call_stored_at, call, leg))).execute(c))?;
     Ok(())
 }
 
 /// Says which callback of ours a leg belongs to.
 pub fn set_callback(conn: &mut Conn, application: i64, call: &str, callback: &str) -> Result<()> {
-    on_backend!(conn, |c| diesel::update(
-        legs::table.filter(legs::application.eq(application).and(legs::call_id.eq(call)).and(legs::direction.eq("out")))
-    )
-    .set(legs::callback_id.eq(callback))
-    .execute(c))?;
+    on_backend!(conn, |c| diesel::update(of_call!(application, call).filter(legs::direction.eq("out")))
+        .set(legs::callback_id.eq(callback))
+        .execute(c))?;
     Ok(())
 }
 
@@ -240,7 +268,8 @@ pub fn application_of(conn: &mut Conn, call: &str) -> Result<Option<i64>> {
 /// All legs of some calls, in the order of their begin.
 pub fn legs_of(conn: &mut Conn, application: i64, of: &[String]) -> Result<Vec<LegRow>> {
     Ok(on_backend!(conn, |c| legs::table
-        .filter(legs::application.eq(application).and(legs::call_id.eq_any(of)))
+        .inner_join(calls::table.on(of_legs!()))
+        .filter(calls::application.eq(application).and(calls::id.eq_any(of)))
         .order((legs::started_at, legs::leg))
         .select(LegRow::as_select())
         .load(c))?)
@@ -275,7 +304,8 @@ pub fn range(conn: &mut Conn, application: i64, from: &str, to: &str) -> Result<
         .select((CallRow::as_select(), calls::facts))
         .load(c))?;
     let legs = on_backend!(conn, |c| legs::table
-        .filter(legs::application.eq(application).and(legs::call_id.ge(from)).and(legs::call_id.lt(to)))
+        .inner_join(calls::table.on(of_legs!()))
+        .filter(calls::application.eq(application).and(calls::id.ge(from)).and(calls::id.lt(to)))
         .select(LegRow::as_select())
         .load(c))?;
     let calls = rows.into_iter().map(|(row, facts)| Ok((row, from_json(&facts)?))).collect::<Result<_>>()?;
@@ -291,8 +321,7 @@ pub fn prune(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) -
         .select(calls::id)
         .load(c))?;
     for call in &old {
-        on_backend!(conn, |c| diesel::delete(legs::table.filter(legs::application.eq(application).and(legs::call_id.eq(call))))
-            .execute(c))?;
+        on_backend!(conn, |c| diesel::delete(of_call!(application, call)).execute(c))?;
         on_backend!(conn, |c| diesel::delete(
             live_legs::table.filter(live_legs::application.eq(application).and(live_legs::call_id.eq(call)))
         )

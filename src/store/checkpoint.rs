@@ -25,6 +25,9 @@ const PAGES: i32 = 16_000;
 const LONGEST: i32 = 32_000;
 /// What the writer copies in a few milliseconds, pages.
 const LITTLE: i32 = 1_000;
+/// What the thread leaves to the writer, pages, when that has other things to do; if it can, in so many passes.
+const FEW: i32 = 200;
+const PASSES: i32 = 4;
 /// The writer has nothing else to do when nobody has asked for so long.
 pub const IDLE: Duration = Duration::from_millis(20);
 /// How long the thread rests after it has looked.
@@ -70,12 +73,8 @@ impl Checkpoints {
 fn run(mut conn: Conn, file: File, commits: &Receiver<()>, nearly_done: &AtomicI32) {
     give_way();
     while commits.recv().is_ok() {
-        match copy(&mut conn) {
-            Ok(Some(length)) => {
-                // If it fails, the writer's own attempt fails too, and is told.
-                let _ = file.sync_data();
-                nearly_done.store(length, Ordering::Relaxed);
-            }
+        match copy(&mut conn, &file) {
+            Ok(Some(length)) => nearly_done.store(length, Ordering::Relaxed),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one tries again"),
         }
@@ -96,16 +95,25 @@ fn give_way() {
 
 /// True when little of the log is left to copy.
 fn has_little(writer: &mut Conn) -> bool {
-    log_state(writer, "NOOP").is_ok_and(|state| state.log - state.checkpointed <= LITTLE)
+    log_state(writer, "NOOP").is_ok_and(|state| state.left() <= LITTLE)
 }
 
-/// Copies what is worth it; how many pages the log then has.
-fn copy(conn: &mut Conn) -> Result<Option<i32>> {
-    let state = log_state(conn, "NOOP")?;
-    if state.log - state.checkpointed < PAGES {
+/// Copies what is worth it, onto the disk; how many pages the log then has.
+fn copy(conn: &mut Conn, file: &File) -> Result<Option<i32>> {
+    if log_state(conn, "NOOP")?.left() < PAGES {
         return Ok(None);
     }
-    Ok(Some(log_state(conn, "PASSIVE")?.log))
+    let mut passes = 1..=PASSES;
+    loop {
+        let copied = log_state(conn, "PASSIVE")?;
+        // If it fails, the writer's own attempt fails too, and is told.
+        let _ = file.sync_data();
+        // The writer will end the round at once: it shall find no more than what comes in the time of a short pass.
+        let again = passes.next().is_some() && copied.log >= LONGEST && log_state(conn, "NOOP")?.left() > FEW;
+        if !again {
+            return Ok(Some(copied.log));
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -116,6 +124,13 @@ struct LogState {
     /// Those of them that are in the database file too.
     #[diesel(sql_type = Integer)]
     checkpointed: i32,
+}
+
+impl LogState {
+    /// Pages that are to be copied.
+    fn left(&self) -> i32 {
+        self.log - self.checkpointed
+    }
 }
 
 /// Runs a checkpoint and tells how far it came; `NOOP` only tells.

@@ -193,7 +193,7 @@ const BELONGINGS: &[(&str, &str)] = &[
     ("contact_phones", "phone"),
     ("contacts", "id"),
     ("live_legs", "call_id, leg"),
-    ("legs", "call_id, leg"),
+    ("legs", "call_stored_at, call_id, leg"),
     ("calls", "id"),
     ("offers", "id"),
     ("decisions", "id"),

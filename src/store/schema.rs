@@ -90,12 +90,14 @@ diesel::table! {
         first_received_at -> BigInt,
         version -> BigInt,
         facts -> Text,
+        stored_at -> BigInt,
     }
 }
 
 diesel::table! {
-    legs (application, call_id, leg) {
+    legs (application, call_stored_at, call_id, leg) {
         application -> BigInt,
+        call_stored_at -> BigInt,
         call_id -> Text,
         leg -> Text,
         kind -> Text,

@@ -49,7 +49,8 @@ pub fn legs(conn: &mut Conn, application: i64, period: Period, now: Timestamp) -
 /// How often each extension rang in vain in calls that nobody took; a ring counts where its call began.
 pub fn unanswered(conn: &mut Conn, application: i64, period: Period, now: Timestamp) -> Result<Vec<(Option<String>, i64)>> {
     let lost = diesel::alias!(legs as lost);
-    let same = legs::application.eq(lost.field(legs::application)).and(legs::call_id.eq(lost.field(legs::call_id)));
+    let key = (legs::call_stored_at.eq(lost.field(legs::call_stored_at)), legs::call_id.eq(lost.field(legs::call_id)));
+    let same = legs::application.eq(lost.field(legs::application)).and(key.0).and(key.1);
     let ring = legs::kind.eq("leg").and(legs::direction.eq("in")).and(legs::answered_at.is_null()).and(legs::status.ne("answered"));
     Ok(on_backend!(conn, |c| legs::table
         .inner_join(lost.on(same))

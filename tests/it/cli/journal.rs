@@ -186,7 +186,8 @@ fn replay_finds_what_differs_and_repairs_it() {
             let call = call.clone();
             move |conn: &mut hookflash::store::Conn| {
                 let leg = calls::legs_of(conn, 807, std::slice::from_ref(&call))?.remove(0);
-                calls::delete_leg(conn, 807, &call, &leg.leg)
+                let stored_at = calls::lock(conn, 807, &call)?.unwrap().stored_at;
+                calls::delete_leg(conn, 807, stored_at, &call, &leg.leg)
             }
         };
         shop.db.write_blocking(Durability::Full, damage).unwrap();
