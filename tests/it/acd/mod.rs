@@ -2,6 +2,7 @@
 
 mod doors;
 mod figures;
+mod killed;
 mod live;
 mod metrics;
 mod order;

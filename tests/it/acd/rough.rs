@@ -1,14 +1,8 @@
-//! The `route` hook under hostile questions, two processes on one database, and questions that bind nobody.
+//! The `route` hook under hostile questions, questions that bind nobody, and what is removed while it rings.
 
-use std::collections::BTreeSet;
-
-use hookflash::acd;
-use hookflash::app::Hookflash;
-use hookflash::pbx::RoutingRequest;
-use hookflash::pbx::action::Action;
 use serde_json::{Value, json};
 
-use super::support::{APP, Caller, MAIN, OTHER, with_desk};
+use super::support::{Caller, MAIN, OTHER, with_desk};
 use super::{ONE, TWO};
 
 #[actix_web::test]
@@ -61,53 +55,6 @@ async fn a_dry_run_says_where_a_call_would_go_and_binds_nobody() {
             assert_eq!((desk.is("ann").await, desk.is("bob").await), ("available", "available"));
             let calls = desk.client.get("/api/v1/apps/808/calls").await.ok();
             assert_eq!(calls["items"], Value::Array(vec![]), "nothing is recorded");
-        },
-    )
-    .await;
-}
-
-/// Many calls at once through two processes: nobody is bound twice, and nobody is left idle.
-#[actix_web::test]
-async fn two_processes_on_one_database_bind_nobody_twice() {
-    with_desk(
-        |_| {},
-        async |desk| {
-            if !desk.house.hookflash.settings.database.url.is_postgres() {
-                return;
-            }
-            let second = Hookflash::open(desk.house.hookflash.settings.clone(), desk.house.clock.clone()).await.expect("a second process");
-            let mut asks = Vec::new();
-            for n in 0..24 {
-                let server = if n % 2 == 0 { desk.house.hookflash.clone() } else { second.clone() };
-                let (number, clock) = (if n % 3 == 0 { "+74955550200" } else { "+74955550100" }, desk.house.clock.clone());
-                asks.push(tokio::spawn(async move {
-                    let request = RoutingRequest {
-                        call: Some(format!("c{n}")),
-                        caller: format!("+799900012{n:02}"),
-                        did: Some(number.into()),
-                        dialled: Some(number.into()),
-                        ..RoutingRequest::default()
-                    };
-                    let app = server.roster.app(APP).expect("the application");
-                    // The lane may be full for a moment: a PBX would ask again.
-                    loop {
-                        if let Ok(answer) = acd::ask(&server.db, &clock, &app, &request).await {
-                            return answer.action;
-                        }
-                    }
-                }));
-            }
-            let mut bound = Vec::new();
-            for ask in asks {
-                if let Some(Action::Dial(dial)) = ask.await.expect("answered") {
-                    bound.extend(dial.agents);
-                }
-            }
-            let once: BTreeSet<&String> = bound.iter().collect();
-            assert_eq!((bound.len(), once.len()), (3, 3), "{bound:?}");
-            for agent in ["ann", "bob", "eve"] {
-                assert_eq!(desk.is(agent).await, "reserved");
-            }
         },
     )
     .await;

@@ -7,7 +7,9 @@ use actix_web::test::TestRequest;
 use hookflash::net::{Http, Request, Response};
 use hookflash::server::{self, Running};
 use hookflash::simulator::telphin::{Verb, parse_reply};
+use hookflash::store::calls::LegRow;
 use hookflash::store::journal::{self, Entry};
+use hookflash::store::log;
 
 use super::client::{Client, Reply};
 use super::{House, SHOP};
@@ -35,11 +37,16 @@ pub fn asked(call: &str) -> String {
     format!("CallID={call}&CallerIDNum=%2B79995550101&CalledExtension=0047%2A099")
 }
 
-/// Posts to the server that `url` names at each try until one answers: as a PBX that does not give up.
-pub async fn insist(http: &Http, mut url: impl FnMut() -> String, path: &str, form: &str) -> Response {
+/// An event, or a question, as the PBX posts it to that path.
+pub fn posted(path: &str, form: &str) -> Request {
+    Request { method: "POST", body: Some(form.to_owned().into()), ..Request::get(path) }.header("content-type", FORM)
+}
+
+/// Sends to the server that `url` names at each try until one answers: as a PBX that does not give up.
+pub async fn insist(http: &Http, mut url: impl FnMut() -> String, request: &Request) -> Response {
     loop {
-        let request = Request { method: "POST", body: Some(form.to_owned().into()), ..Request::get(format!("{}{path}", url())) };
-        match http.send(request.header("content-type", FORM), Duration::from_secs(30)).await {
+        let tried = Request { url: format!("{}{}", url(), request.url), ..request.clone() };
+        match http.send(tried, Duration::from_secs(30)).await {
             Ok(response) if response.status != 503 => return response,
             _ => tokio::time::sleep(Duration::from_millis(5)).await,
         }
@@ -103,9 +110,27 @@ impl House {
         Served { running, http: http() }
     }
 
-    /// Everything in the journal, in the order of arrival.
+    /// Everything in the shop's journal, in the order of arrival.
     pub async fn journal(&self) -> Vec<Entry> {
-        self.read(|conn| journal::since(conn, SHOP, Timestamp(0), 100_000)).await
+        self.journal_of(SHOP).await
+    }
+
+    pub async fn journal_of(&self, app: i64) -> Vec<Entry> {
+        self.read(move |conn| journal::since(conn, app, Timestamp(0), 100_000)).await
+    }
+
+    /// Every row of an application's call log, also of the calls that were missed a moment ago.
+    pub async fn call_log(&self, app: i64) -> Vec<LegRow> {
+        let soon = self.clock.now().plus_s(60);
+        let mut rows: Vec<LegRow> = Vec::new();
+        loop {
+            let before = rows.last().map(|r| (r.logged_at.expect("logged"), r.call_id.clone(), r.leg.clone()));
+            let page = self.read(move |conn| log::legs(conn, app, &log::Filter::default(), before.as_ref(), soon, 500)).await;
+            if page.is_empty() {
+                return rows;
+            }
+            rows.extend(page);
+        }
     }
 }
 

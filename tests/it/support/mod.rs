@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod hooks;
+pub mod killed;
 pub mod process;
 
 use std::sync::Arc;
