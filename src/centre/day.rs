@@ -1,7 +1,7 @@
 //! The day itself: what happens next, until the last caller is gone.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,25 +15,24 @@ use crate::acd;
 use crate::app::Hookflash;
 use crate::config::{DatabaseUrl, Settings};
 use crate::declare;
-use crate::domain::agent::{OfferState, State};
+use crate::domain::agent::OfferState;
 use crate::domain::id;
-use crate::domain::queue::EntryOutcome;
 use crate::domain::spec::{Application, Strategy};
 use crate::domain::time::{Clock, Timestamp};
-use crate::ingest;
 use crate::ingest::queue::FORM;
+use crate::ingest::{self, Accepted};
 use crate::pbx::action::{Action, Report as Said};
 use crate::pbx::{HookKind, Raw, RoutingRequest};
 use crate::roster::App;
 use crate::routing::record;
 use crate::store::roster::Origin;
-use crate::store::{Durability, StoreError, agents, offers, routed};
+use crate::store::{Durability, StoreError};
 use crate::timers;
 
 /// When the day begins: 2026-01-05T08:00:00Z, a Monday.
-const BEGIN: Timestamp = Timestamp(1_767_600_000_000_000);
+pub(super) const BEGIN: Timestamp = Timestamp(1_767_600_000_000_000);
 const SWEEP_US: i64 = 5_000_000;
-const APP: i64 = 1;
+pub(super) const APP: i64 = 1;
 
 /// What a person may choose.
 #[derive(Clone, Debug)]
@@ -55,6 +54,8 @@ pub struct Plan {
     pub answer_within_s: i64,
     pub poll_s: i64,
     pub seed: u64,
+    /// The part of the occasions at which it is tried whether what must change nothing does so.
+    pub probed: f64,
     pub chaos: Chaos,
 }
 
@@ -80,19 +81,26 @@ enum What {
     Sweep,
 }
 
-struct Day<'p> {
-    plan: &'p Plan,
-    chance: Chance,
-    hookflash: Arc<Hookflash>,
-    app: Arc<App>,
-    clock: Clock,
+pub(super) struct Day<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) chance: Chance,
+    pub(super) hookflash: Arc<Hookflash>,
+    pub(super) app: Arc<App>,
+    pub(super) clock: Clock,
     agenda: BinaryHeap<Reverse<(i64, u64, What)>>,
     planned: u64,
-    steps: u64,
-    world: World,
-    /// Decisions that are made again beside the day; what came of it where it is another.
-    replays: JoinSet<Option<(i64, String)>>,
+    pub(super) steps: u64,
+    pub(super) world: World,
+    /// Decisions that are made again beside the day, where their record lets them be.
+    pub(super) replays: JoinSet<Option<Replayed>>,
     report: Report,
+}
+
+/// A decision that was made again: when it was made first, and its id; whether it is another now.
+pub(super) struct Replayed {
+    at: i64,
+    id: String,
+    differs: bool,
 }
 
 /// Lives the day over a database at `url`, which is new.
@@ -190,6 +198,11 @@ fn number(queue: usize) -> String {
     format!("+7495555{queue:04}")
 }
 
+/// Our id of a call.
+pub(super) fn id_of(call: usize) -> String {
+    id::call_id(APP, &format!("call-{call}"))
+}
+
 fn caller(call: usize) -> String {
     format!("+7999{:07}", call % 10_000_000)
 }
@@ -220,22 +233,11 @@ impl Day<'_> {
                     self.plan_at(next, What::Arrive(call + 1));
                 }
                 let queue = (self.chance.uniform("queue", call as u64, 0) * self.plan.queues.max(1) as f64) as usize;
-                self.world.calls.push(Call {
-                    queue: queue.min(self.plan.queues.max(1) - 1),
-                    joined: at,
-                    asked: at,
-                    stage: Stage::Waiting,
-                    step: 0,
-                    offer: String::new(),
-                    rung: Vec::new(),
-                    rings: 0,
-                    answered: None,
-                    ended: None,
-                    answered_by: None,
-                });
+                self.world.calls.push(Call::new(queue.min(self.plan.queues.max(1) - 1), at));
                 let patience = self.chance.exponential_us("patience", call as u64, 0, self.plan.patience_s);
                 self.plan_at(at + patience, What::GiveUp(call));
-                self.ask(call, at, None).await
+                self.ask(call, at, None).await?;
+                self.stranger(call, at).await
             }
             What::Ask(call, step) if self.world.calls[call].step == step => self.ask(call, at, None).await,
             What::RungOut(call, step, status) if self.world.calls[call].step == step => self.ask(call, at, Some(status)).await,
@@ -250,7 +252,7 @@ impl Day<'_> {
                     self.judge(replayed?);
                 }
                 timers::sweep(&self.hookflash).await;
-                Ok(())
+                self.ranks(at).await
             }
             _ => Ok(()),
         }
@@ -262,8 +264,9 @@ impl Day<'_> {
         self.report.asked += 1;
         if self.chance.happens("twice", call as u64, self.steps, self.plan.chaos.twice) {
             let again = acd::ask(&self.hookflash.db, &self.clock, &self.app, &request).await?;
+            self.world.checks(10, 1);
             if again.action != answer.action {
-                self.world.fault(at, format!("call {call} was told {:?}, and asked again {:?}", answer.action, again.action));
+                self.world.fault(10, at, format!("call {call} was told {:?}, and asked again {:?}", answer.action, again.action));
             }
             answer = again;
         }
@@ -273,7 +276,7 @@ impl Day<'_> {
             self.replays.spawn_blocking(move || {
                 let again = record::replay(&made.caller, &made.inputs)?;
                 let differs = (&again.agents, &again.candidates) != (&made.agents, &made.candidates);
-                differs.then(|| (at, format!("decision {} is another when it is made again", made.id)))
+                Some(Replayed { at, id: made.id, differs })
             });
             self.hookflash.db.decide_later(decision, APP);
         }
@@ -296,8 +299,9 @@ impl Day<'_> {
                 self.world.rings(call, &dial.agents, at);
                 let record = &mut self.world.calls[call];
                 record.rings += 1;
-                record.offer = dial.offer;
+                let before = std::mem::replace(&mut record.offer, dial.offer);
                 let rings = record.rings;
+                self.stale(call, at, &before).await?;
                 let (when, then) = self.reaction(call, rings, step, &dial.agents, dial.timeout_s);
                 self.plan_at(at + when, then);
             }
@@ -310,7 +314,7 @@ impl Day<'_> {
         Ok(())
     }
 
-    fn request(&self, call: usize, status: Option<&str>) -> RoutingRequest {
+    pub(super) fn request(&self, call: usize, status: Option<&str>) -> RoutingRequest {
         let record = &self.world.calls[call];
         let did = number(record.queue);
         RoutingRequest {
@@ -355,6 +359,17 @@ impl Day<'_> {
     async fn answer(&mut self, call: usize, at: i64, agent: &str) -> anyhow::Result<()> {
         self.world.answers(call, agent, at);
         self.world.calls[call].step += 1;
+        let form = self.answered(call, agent, "")?;
+        self.tell(call, at, &form).await?;
+        self.one_winner(call, at).await?;
+        self.on_a_break(call, at, agent).await?;
+        let talk = self.chance.exponential_us("talk", call as u64, 0, self.plan.talk_s);
+        self.plan_at(at + talk, What::HangUp(call));
+        Ok(())
+    }
+
+    /// The event of an answer; `note` is a field more, of no meaning.
+    pub(super) fn answered(&self, call: usize, agent: &str, note: &str) -> anyhow::Result<String> {
         let extension = self.app.agent(agent).and_then(|a| a.extension.clone()).unwrap_or_default();
         let record = &self.world.calls[call];
         let fields = [
@@ -364,12 +379,10 @@ impl Day<'_> {
             ("to", &number(record.queue)),
             ("offer", &record.offer),
             ("peer", &format!("PJSIP/{extension}-00000001")),
+            ("note", note),
         ];
-        let form = serde_urlencoded::to_string(fields)?;
-        self.tell(call, &form).await?;
-        let talk = self.chance.exponential_us("talk", call as u64, 0, self.plan.talk_s);
-        self.plan_at(at + talk, What::HangUp(call));
-        Ok(())
+        let told = if note.is_empty() { &fields[..6] } else { &fields[..] };
+        Ok(serde_urlencoded::to_string(told)?)
     }
 
     async fn hang_up(&mut self, call: usize, at: i64, status: &str) -> anyhow::Result<()> {
@@ -390,69 +403,31 @@ impl Day<'_> {
             ("answeredtime", &talk),
         ];
         let form = serde_urlencoded::to_string(fields)?;
-        self.tell(call, &form).await
+        self.tell(call, at, &form).await?;
+        self.late(call, at).await
     }
 
-    async fn tell(&mut self, call: usize, form: &str) -> anyhow::Result<()> {
-        let raw = Raw { hook: "event", query: "", content_type: FORM, body: form.as_bytes() };
+    async fn tell(&mut self, call: usize, at: i64, form: &str) -> anyhow::Result<()> {
         let times = 1 + usize::from(self.chance.happens("told twice", call as u64, self.steps, self.plan.chaos.twice));
         for _ in 0..times {
-            ingest::accept(&self.hookflash.db, &self.app, raw, HookKind::Event, &self.clock).await?;
+            self.hear(form).await?;
             self.report.told += 1;
         }
-        Ok(())
+        self.again(call, at, form).await
     }
 
-    fn judge(&mut self, replayed: Option<(i64, String)>) {
-        if let Some((at, fault)) = replayed {
-            self.world.fault(at, fault);
-        }
+    /// An event reaches the core.
+    pub(super) async fn hear(&self, form: &str) -> anyhow::Result<Accepted> {
+        let raw = Raw { hook: "event", query: "", content_type: FORM, body: form.as_bytes() };
+        Ok(ingest::accept(&self.hookflash.db, &self.app, raw, HookKind::Event, &self.clock).await?.accepted)
     }
 
-    /// The lights go out: what the core holds must agree with what was seen.
-    async fn close(&mut self) -> anyhow::Result<()> {
-        while let Some(replayed) = self.replays.join_next().await {
-            self.judge(replayed?);
+    pub(super) fn judge(&mut self, replayed: Option<Replayed>) {
+        let Some(Replayed { at, id, differs }) = replayed else { return };
+        self.world.checks(15, 1);
+        if differs {
+            self.world.fault(15, at, format!("decision {id} is another when it is made again"));
         }
-        self.clock.advance(600_000_000);
-        timers::sweep(&self.hookflash).await;
-        self.hookflash.db.flush().await;
-        let now = self.clock.now();
-        let calls: Vec<String> = (0..self.world.calls.len()).map(|n| id::call_id(APP, &format!("call-{n}"))).collect();
-        let (states, open, entries) = self
-            .hookflash
-            .db
-            .read(move |conn| {
-                let mut entries = BTreeMap::new();
-                let mut open = 0;
-                for call in &calls {
-                    entries.insert(call.clone(), routed::entries_of(conn, APP, call)?);
-                    open += offers::in_hand(conn, APP, call)?.iter().filter(|o| o.ended_at.is_none()).count();
-                }
-                Ok((agents::all(conn, APP)?, open, entries))
-            })
-            .await?;
-        let end = now.0 - BEGIN.0;
-        for state in states.iter().filter(|s| s.at(now).0 != State::Available) {
-            self.world.fault(end, format!("{} is {} when all is over", state.agent, state.at(now).0));
-        }
-        if open > 0 {
-            self.world.fault(end, format!("{open} offers have no end"));
-        }
-        for n in 0..self.world.calls.len() {
-            let seen = &self.world.calls[n];
-            let (outcome, agent, answered) = match seen.answered {
-                Some(at) => (EntryOutcome::Answered, seen.answered_by.clone(), Some(at + BEGIN.0)),
-                None => (EntryOutcome::Abandoned, None, None),
-            };
-            let stored = entries.get(&id::call_id(APP, &format!("call-{n}"))).map(Vec::as_slice).unwrap_or_default();
-            let agrees = matches!(stored, [one] if one.outcome() == Some(outcome) && one.agent == agent && one.answered_at == answered
-                && one.joined_at == seen.joined + BEGIN.0);
-            if !agrees {
-                self.world.fault(end, format!("call {n} was {outcome} by {agent:?} at {answered:?}; stored is {stored:?}"));
-            }
-        }
-        Ok(())
     }
 }
 

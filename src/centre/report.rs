@@ -1,5 +1,6 @@
 //! What the day came to (routing reference, section 6).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Report {
     occupancy: f64,
     erlang: ErlangC,
     pub took: Duration,
+    /// How often each invariant was looked at.
+    pub checked: BTreeMap<u8, u64>,
     /// What did not hold.
     pub faults: Vec<String>,
 }
@@ -53,6 +56,7 @@ impl Report {
             occupancy: 0.0,
             erlang: ErlangC { agents: plan.agents as u32, traffic: 0.0, handling_s: 1.0 },
             took: Duration::ZERO,
+            checked: BTreeMap::new(),
             faults: Vec::new(),
         }
     }
@@ -76,7 +80,7 @@ impl Report {
         let traffic = self.offered as f64 * self.handling_s * 1e6 / open_us.max(1.0);
         self.erlang = ErlangC { traffic, handling_s: self.handling_s.max(0.001), ..self.erlang };
         self.took = took;
-        self.faults = world.faults.clone();
+        (self.checked, self.faults) = (world.checked.clone(), world.faults.clone());
     }
 
     /// Answered within the limit, of those who were answered or gave up after it.
@@ -150,6 +154,8 @@ impl fmt::Display for Report {
             self.decided,
             self.took.as_secs_f64()
         )?;
+        let checked: Vec<String> = self.checked.iter().map(|(invariant, times)| format!("{invariant} ({times})")).collect();
+        writeln!(f, "checked          {}", checked.join(", "))?;
         match self.faults.len() {
             0 => writeln!(f, "invariants       all held"),
             n => {

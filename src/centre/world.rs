@@ -1,6 +1,6 @@
 //! The centre as somebody in the room sees it, and what must hold there (routing reference, section 4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::agent::OfferState;
 use crate::domain::queue::Strategy;
@@ -49,13 +49,43 @@ pub struct Call {
     pub answered: Option<i64>,
     pub ended: Option<i64>,
     pub answered_by: Option<String>,
+    /// How often it was refused by whom.
+    pub tries: BTreeMap<String, u32>,
+    /// How each ringing of an agent ended.
+    pub ends: Vec<(String, OfferState)>,
+}
+
+impl Call {
+    pub fn new(queue: usize, now: i64) -> Call {
+        Call {
+            queue,
+            joined: now,
+            asked: now,
+            stage: Stage::Waiting,
+            step: 0,
+            offer: String::new(),
+            rung: Vec::new(),
+            rings: 0,
+            answered: None,
+            ended: None,
+            answered_by: None,
+            tries: BTreeMap::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    fn tried(&self, agent: &str) -> u32 {
+        self.tries.get(agent).copied().unwrap_or(0)
+    }
 }
 
 pub struct World {
     pub people: BTreeMap<String, Person>,
     pub calls: Vec<Call>,
-    pub waiting: std::collections::BTreeSet<usize>,
+    pub waiting: BTreeSet<usize>,
     pub faults: Vec<String>,
+    /// How often each invariant had something to hold in, by its number in `docs/INVARIANTS.md`.
+    pub checked: BTreeMap<u8, u64>,
     queues: Vec<(Queue, Vec<String>)>,
     cool_s: [i64; 4],
 }
@@ -72,14 +102,20 @@ impl World {
             calls: Vec::new(),
             waiting: Default::default(),
             faults: Vec::new(),
+            checked: (1..=16).map(|invariant| (invariant, 0)).collect(),
             queues: app.queue.iter().map(|q| (q.clone(), members(q))).collect(),
             cool_s: [cool.no_answer, cool.busy, cool.rejected, cool.unreachable],
         }
     }
 
-    pub fn fault(&mut self, now: i64, what: String) {
+    pub fn checks(&mut self, invariant: u8, times: usize) {
+        *self.checked.entry(invariant).or_default() += times as u64;
+    }
+
+    /// An invariant does not hold.
+    pub fn fault(&mut self, invariant: u8, now: i64, what: String) {
         if self.faults.len() < MOST_FAULTS {
-            self.faults.push(format!("at {:.3} s: {what}", now as f64 / 1e6));
+            self.faults.push(format!("{invariant}, at {:.3} s: {what}", now as f64 / 1e6));
         }
     }
 
@@ -112,14 +148,19 @@ impl World {
             let person = &self.people[agent];
             if !person.is_free(now) {
                 let what = format!("{agent} is rung for call {call} and is not free: {person:?}");
-                self.fault(now, what);
+                self.fault(if person.call.is_some() { 1 } else { 4 }, now, what);
             }
         }
+        self.checks(1, new.len());
+        self.checks(4, new.len());
+        self.untried_first(call, &new, now);
         let older = self.older_want(call, now, true);
+        let rivals = self.waiting.iter().filter(|c| **c != call && self.calls[**c].queue == queue).count();
+        self.checks(5, usize::from(rivals > 0));
         // Whoever is next wants one of the queue's own agents first; those of the backup groups are left for the younger.
         let own = new.iter().any(|a| self.queues[queue].1.contains(a));
         if own && older > 0 && self.free_in(queue, now) <= older && self.at_once(queue) == 1 {
-            self.fault(now, format!("call {call} is served before one of its queue that came earlier"));
+            self.fault(5, now, format!("call {call} is served before one of its queue that came earlier"));
         }
         for agent in &new {
             if let Some(person) = self.people.get_mut(agent) {
@@ -130,12 +171,35 @@ impl World {
         (self.calls[call].stage, self.calls[call].rung) = (Stage::Ringing, agents.to_vec());
     }
 
+    /// Nobody rings again for a call while somebody of its queue is free whom it has not tried as often.
+    fn untried_first(&mut self, call: usize, new: &[String], now: i64) {
+        let (me, own) = (&self.calls[call], &self.queues[self.calls[call].queue].1);
+        let Some(again) = new.iter().max_by_key(|a| me.tried(a)).filter(|_| !me.tries.is_empty()) else { return };
+        let other = own.iter().find(|a| !new.contains(a) && me.tried(a) < me.tried(again) && self.people[*a].is_free(now));
+        let what = other.map(|other| format!("{again} is rung for call {call} again, and {other} is free"));
+        self.checks(8, 1);
+        if let Some(what) = what {
+            self.fault(8, now, what);
+        }
+    }
+
+    /// When a waiting call would have come if its priority were none: whoever is earlier goes first.
+    pub fn rank(&self, call: usize) -> i64 {
+        let (call, queue) = (&self.calls[call], &self.queues[self.calls[call].queue].0);
+        call.joined - queue.priority * queue.priority_age_s * 1_000_000
+    }
+
     /// The core lets a call wait.
     pub fn waits(&mut self, call: usize, now: i64) {
         let free = self.free_in(self.calls[call].queue, now);
         let older = self.older_want(call, now, false);
+        self.checks(7, 1);
         if free > older {
-            self.fault(now, format!("call {call} waits while {free} agents of its queue are free, and {older} are kept for older calls"));
+            self.fault(
+                7,
+                now,
+                format!("call {call} waits while {free} agents of its queue are free, and {older} are kept for older calls"),
+            );
         }
         self.calls[call].stage = Stage::Waiting;
         self.waiting.insert(call);
@@ -154,6 +218,11 @@ impl World {
             person.call = None;
             person.busy_us += now - person.busy_since;
             person.cool_until = person.cool_until.max(now + cool_s * 1_000_000);
+            let call = &mut self.calls[call];
+            call.ends.push((agent.to_owned(), how));
+            if how.counts_as_tried() {
+                *call.tries.entry(agent.to_owned()).or_default() += 1;
+            }
         }
     }
 
@@ -166,6 +235,7 @@ impl World {
         }
         let record = &mut self.calls[call];
         (record.stage, record.answered, record.answered_by) = (Stage::Talking, Some(now), Some(agent.to_owned()));
+        record.ends.push((agent.to_owned(), OfferState::Accepted));
     }
 
     /// The call is over, by whomever.
