@@ -93,7 +93,7 @@ impl Args {
             answer_within_s: self.answer_within,
             poll_s: self.poll_s,
             seed: self.seed,
-            probed: 0.01,
+            probed: 0.02,
             chaos: Chaos::default(),
         };
         let folder = tempfile::tempdir()?;

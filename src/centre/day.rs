@@ -93,6 +93,8 @@ pub(super) struct Day<'p> {
     pub(super) world: World,
     /// Decisions that are made again beside the day, where their record lets them be.
     pub(super) replays: JoinSet<Option<Replayed>>,
+    /// Calls whose answer will be told once more.
+    pub(super) untold: Vec<usize>,
     report: Report,
 }
 
@@ -136,6 +138,7 @@ pub async fn run(plan: &Plan, url: String, mut progress: impl FnMut(f64)) -> any
         steps: 0,
         world,
         replays: JoinSet::new(),
+        untold: Vec::new(),
         report,
     };
     let length_us = (plan.hours * 3.6e9) as i64;
@@ -252,6 +255,7 @@ impl Day<'_> {
                     self.judge(replayed?);
                 }
                 timers::sweep(&self.hookflash).await;
+                self.late(at).await?;
                 self.ranks(at).await
             }
             _ => Ok(()),
@@ -403,8 +407,8 @@ impl Day<'_> {
             ("answeredtime", &talk),
         ];
         let form = serde_urlencoded::to_string(fields)?;
-        self.tell(call, at, &form).await?;
-        self.late(call, at).await
+        self.is_over(call);
+        self.tell(call, at, &form).await
     }
 
     async fn tell(&mut self, call: usize, at: i64, form: &str) -> anyhow::Result<()> {

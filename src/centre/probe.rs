@@ -99,13 +99,23 @@ impl Day<'_> {
         self.unchanged(10, call, at, before, "an event that came again").await
     }
 
-    /// Invariants 10 and 12: of a call that is over its answer is told once more, in other words.
-    pub(super) async fn late(&mut self, call: usize, at: i64) -> anyhow::Result<()> {
-        let Some(agent) = self.world.calls[call].answered_by.clone().filter(|_| self.probes("late", call)) else { return Ok(()) };
-        let before = self.held(call).await?;
-        let form = self.answered(call, &agent, "late")?;
-        self.hear(&form).await?;
-        self.unchanged(10, call, at, before, "an answer that was told late").await
+    /// Invariant 10: of a call that is over its answer will be told once more.
+    pub(super) fn is_over(&mut self, call: usize) {
+        if self.world.calls[call].answered.is_some() && self.probes("late", call) {
+            self.untold.push(call);
+        }
+    }
+
+    /// … and now it is, in other words, whatever the agent does by now.
+    pub(super) async fn late(&mut self, at: i64) -> anyhow::Result<()> {
+        for call in std::mem::take(&mut self.untold) {
+            let agent = self.world.calls[call].answered_by.clone().unwrap_or_default();
+            let before = self.held(call).await?;
+            let form = self.answered(call, &agent, "late")?;
+            self.hear(&form).await?;
+            self.unchanged(10, call, at, before, "an answer that was told late").await?;
+        }
+        Ok(())
     }
 
     /// Invariant 12: a call that nobody has asked about ends, and later it is told that it was answered, by a telephone of nobody.

@@ -45,13 +45,14 @@ fn a_day_is_the_same_for_the_same_seed() {
 /// Also where it is tried on every occasion, and where on none: the day is the same.
 #[test]
 fn a_day_is_the_same_however_often_it_is_tried_and_every_invariant_is_looked_at() {
-    for strategy in [Way::LongestIdle, Way::RingAll, Way::RingProgressively] {
-        let plan = Plan { strategy, queues: 2, agents: 8, calls_per_hour: 240.0, hours: 0.3, ..plan() };
+    for strategy in [Way::TopDown, Way::RingAll] {
+        let restless = Plan { ignored: 0.5, rejected: 0.2, queues: 2, agents: 8, calls_per_hour: 150.0, hours: 0.5, ..plan() };
+        let plan = Plan { strategy, ..restless };
         let never = live(&Plan { probed: 0.0, ..plan.clone() }, Backend::Sqlite);
         let always = live(&Plan { probed: 1.0, ..plan }, Backend::Sqlite);
         assert_eq!((always.figures(), always.faults.as_slice()), (never.figures(), &[][..]));
         assert_eq!(always.checked.keys().copied().collect::<Vec<_>>(), (1..=16).collect::<Vec<_>>());
-        assert!(always.checked.values().all(|times| *times > 5), "{always}");
+        assert!(always.checked.values().all(|times| *times > 0), "{always}");
     }
 }
 
