@@ -323,6 +323,7 @@ pub fn day(folder: &Path, size: Size) -> anyhow::Result<Row> {
         answer_within_s: 20,
         poll_s: 1,
         seed: 1,
+        probed: 0.02,
         chaos: Chaos::default(),
     };
     let url = format!("sqlite://{}", folder.with_file_name("day.db").display());

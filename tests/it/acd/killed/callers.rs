@@ -123,7 +123,7 @@ impl Caller {
             match told["action"].as_str() {
                 Some("wait") => {
                     self.waited = true;
-                    if self.gives_up(0.05) {
+                    if self.gives_up(0.08) {
                         return self.hang_up("", End::Abandoned(Vec::new())).await;
                     }
                 }

@@ -27,16 +27,15 @@ pub async fn all(house: &House, history: &History) {
 
 /// The history had something of everything.
 fn met(stories: &[Story]) {
-    let count = |what: &str, is: &dyn Fn(&Story) -> bool| {
-        let found = stories.iter().filter(|s| is(s)).count();
-        assert!(found > 2, "{found} of {} calls {what}", stories.len());
+    let some = |what: &str, is: fn(&Story) -> bool| {
+        assert!(stories.iter().any(is), "none of {} calls {what}", stories.len());
     };
-    count("were answered", &|s| matches!(s.end, End::AnsweredBy(_)));
-    count("were given up while they rang", &|s| matches!(&s.end, End::Abandoned(rung) if !rung.is_empty()));
-    count("were given up in the queue", &|s| s.end == End::Abandoned(Vec::new()));
-    count("found no place", &|s| s.end == End::Full);
-    count("were refused", &|s| !s.refused_by.is_empty());
-    count("waited and were answered", &|s| s.waited && matches!(s.end, End::AnsweredBy(_)));
+    some("were answered", |s| matches!(s.end, End::AnsweredBy(_)));
+    some("were given up while they rang", |s| matches!(&s.end, End::Abandoned(rung) if !rung.is_empty()));
+    some("were given up in the queue", |s| s.end == End::Abandoned(Vec::new()));
+    some("found no place", |s| s.end == End::Full);
+    some("were refused", |s| !s.refused_by.is_empty());
+    some("waited and were answered", |s| s.waited && matches!(s.end, End::AnsweredBy(_)));
 }
 
 /// 20: what was acknowledged is in the journal, word for word, and what is stored follows from that.

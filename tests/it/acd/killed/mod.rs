@@ -21,7 +21,7 @@ use callers::{Caller, History, QUEUES};
 pub const APP: i64 = 810;
 const AGENTS: usize = 7;
 const CALLERS: usize = 14;
-const KILLS: usize = 3;
+const KILLS: usize = 2;
 
 /// Seven agents in three groups that have two of them in common, and a queue for each way of ringing. The groups behind open at once, and
 /// nobody is left alone after a call: whoever is free is wanted.
@@ -70,7 +70,7 @@ async fn queues_keep_every_word_while_their_processes_are_killed(
         history.nodes.answered(rng.random_range(1..200)).await;
         programs.kill(rng.random_range(0..processes));
     }
-    history.nodes.answered(100).await;
+    history.nodes.answered(150).await;
     history.nodes.stop();
     // Nobody gives up any more: whoever waits is served, for all agents come free.
     for caller in callers {
