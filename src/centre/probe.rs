@@ -1,6 +1,6 @@
-//! What the room cannot show is tried on some occasions, which a lot of their own chooses: the same question or event again, in other words, late,
-//! with an offer that is stale; a choice of status in the middle of a talk. None of it may change anything, and so the day stays the same
-//! whether it is tried or not.
+//! What the room cannot show is tried on some occasions, which a lot of their own chooses: the same event again, in other words, late; an
+//! outcome of an offer that is stale; a choice of status in the middle of a talk. None of it may change anything, and so the day stays the
+//! same whether it is tried or not.
 
 use super::day::{APP, Day, id_of};
 use super::world::Stage;

@@ -16,8 +16,8 @@ use super::{House, eventually};
 /// Claims outlive every wait of a test; of the log only what says where it serves.
 const SETTINGS: [(&str, &str); 2] = [("HOOKFLASH__ROUTING__CLAIM_S", "100"), ("HOOKFLASH__LOG__LEVEL", "warn,hookflash::server=info")];
 
-/// An agent was surely bound to a call from the answer that named him until the news of the end was on its way. (What the store wrote down as
-/// times cannot tell: a transaction takes its time before it waits for an agent's row.)
+/// An agent was surely bound to a call from the answer that named him until the news of the end was on its way. (What the store wrote down
+/// as times cannot tell: a transaction takes its time before it waits for an agent's row.)
 #[derive(Debug)]
 pub struct Bound {
     pub agent: String,
