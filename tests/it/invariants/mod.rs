@@ -6,7 +6,10 @@
 
 mod centre;
 mod history;
+mod hours;
+mod journey;
 mod reference;
+mod wide;
 
 use std::sync::OnceLock;
 
@@ -16,33 +19,40 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::support::Backend;
+use centre::straight;
 use history::{Outcome, Step, any_step, live};
 
 /// Agents and steps of the long histories.
 const LONG: [(Backend, usize, usize, u8); 3] =
     [(Backend::Sqlite, 240, 2_500, 1), (Backend::Sqlite, 120, 2_500, 2), (Backend::Postgres, 60, 500, 3)];
 
-fn steps(count: usize, seed: u8) -> Vec<Step> {
+fn steps(step: impl Strategy<Value = Step>, count: usize, seed: u8) -> Vec<Step> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    vec(any_step(), count).new_tree(&mut runner).expect("steps").current()
+    vec(step, count).new_tree(&mut runner).expect("steps").current()
 }
 
+/// In straight centres.
 fn lived() -> &'static Vec<Outcome> {
     static LIVED: OnceLock<Vec<Outcome>> = OnceLock::new();
     LIVED.get_or_init(|| {
-        let threads = LONG.map(|(backend, people, count, seed)| std::thread::spawn(move || live(backend, people, steps(count, seed))));
+        let threads = LONG.map(|(backend, people, count, seed)| std::thread::spawn(move || live(backend, straight(people), steps(any_step(), count, seed))));
         threads.map(|thread| thread.join().expect("a history")).into()
     })
 }
 
 /// Nothing was found against the invariant, and it was met at least so often.
 #[track_caller]
-fn holds(invariant: u8, at_least: u64) {
-    let found: Vec<&String> = lived().iter().filter_map(|o| o.faults.get(&invariant)).flatten().collect();
+fn held(lived: &[Outcome], invariant: u8, at_least: u64) {
+    let found: Vec<&String> = lived.iter().filter_map(|o| o.faults.get(&invariant)).flatten().collect();
     assert!(found.is_empty(), "{found:#?}");
-    let met: u64 = lived().iter().filter_map(|o| o.met.get(&invariant)).sum();
-    assert!(met >= at_least, "it was met {met} times only, in {:?} questions", lived().iter().map(|o| o.asked).collect::<Vec<_>>());
+    let met: u64 = lived.iter().filter_map(|o| o.met.get(&invariant)).sum();
+    assert!(met >= at_least, "it was met {met} times only, in {:?} questions", lived.iter().map(|o| o.asked).collect::<Vec<_>>());
+}
+
+#[track_caller]
+fn holds(invariant: u8, at_least: u64) {
+    held(lived(), invariant, at_least);
 }
 
 #[test]
@@ -139,7 +149,7 @@ fn invariant_22_a_removal_leaves_no_reservation() {
 fn short_histories_shrink_to_what_matters() {
     let mut runner = TestRunner::new(Config { cases: 8, max_shrink_iters: 60, failure_persistence: None, ..Config::default() });
     let result = runner.run(&(3usize..14, vec(any_step(), 20..90)), |(people, steps)| {
-        let outcome = live(Backend::Sqlite, people * 2, steps);
+        let outcome = live(Backend::Sqlite, straight(people * 2), steps);
         proptest::prop_assert!(outcome.faults.is_empty(), "{:#?}", outcome.faults);
         Ok(())
     });
@@ -151,6 +161,6 @@ fn short_histories_shrink_to_what_matters() {
 /// The centre has a queue for each strategy.
 #[test]
 fn every_strategy_is_lived() {
-    let app = centre::declaration(24);
+    let app = straight(24).spec;
     assert!(Way::ALL.iter().all(|way| app.queue.iter().any(|q| q.strategy == *way)));
 }

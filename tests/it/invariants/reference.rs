@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hookflash::domain::agent::{AgentState, ManualStatus};
+use hookflash::domain::queue::{BackupMode, Door};
 use hookflash::domain::spec::{Application, Queue, Strategy};
 use hookflash::domain::time::Timestamp;
 
@@ -10,6 +11,7 @@ use hookflash::domain::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub id: String,
+    pub caller: String,
     pub queue: String,
     pub rank_at: i64,
     pub joined_at: i64,
@@ -18,6 +20,8 @@ pub struct Waiting {
     /// Its PBX still asks, and nobody is being rung for it.
     pub wants: bool,
     pub is_new: bool,
+    /// It asks nobody whom it has tried.
+    pub once: bool,
 }
 
 /// The room at one instant.
@@ -27,8 +31,8 @@ pub struct Room<'a> {
     /// Calls of queues, and microseconds of talk, of each agent within the window.
     pub tallies: &'a HashMap<String, (i64, i64)>,
     pub waiting: &'a [Waiting],
-    /// Queues with hours are closed from here on.
-    pub closing: Timestamp,
+    /// Queues that are closed at this hour.
+    pub closed: &'a BTreeSet<String>,
     pub now: Timestamp,
 }
 
@@ -41,15 +45,15 @@ pub enum Expected {
     /// One of these, or nobody: lots of others are drawn before.
     RingsOneOfOr(BTreeSet<String>, Box<Expected>),
     Waits,
-    Leaves,
+    Leaves(Door),
 }
 
 impl Room<'_> {
-    fn queue(&self, id: &str) -> &Queue {
+    pub fn queue(&self, id: &str) -> &Queue {
         self.spec.queue.iter().find(|q| q.id == id).expect("a queue")
     }
 
-    fn members(&self, groups: &[String]) -> Vec<&str> {
+    pub fn members(&self, groups: &[String]) -> Vec<&str> {
         let mut found: Vec<&str> = Vec::new();
         for group in &self.spec.group {
             for agent in &group.agents {
@@ -59,10 +63,6 @@ impl Room<'_> {
             }
         }
         found
-    }
-
-    fn is_closed(&self, queue: &Queue) -> bool {
-        queue.schedule == 2 && self.now >= self.closing
     }
 
     fn skill(&self, agent: &str, name: &str) -> i64 {
@@ -87,6 +87,22 @@ impl Room<'_> {
             && s.cool_until <= self.now
     }
 
+    /// There is a phone of his that this caller can be put through to.
+    pub fn can_ever(&self, agent: &str, caller: &str) -> bool {
+        let agent = self.spec.agent.iter().find(|a| a.id == agent);
+        agent.is_some_and(|a| a.extension.is_some() && a.phone_number.as_deref() != Some(caller))
+    }
+
+    pub fn can_now(&self, agent: &str, caller: &str) -> bool {
+        self.can_ever(agent, caller) && self.is_free(agent)
+    }
+
+    /// Of two agents the one with the earlier time was neither busy nor offered a call for longer.
+    pub fn idle_since(&self, agent: &str) -> i64 {
+        let s = &self.states[agent];
+        s.engaged_since.0.max(s.wrap_until.0).max(s.last_offered_at.0)
+    }
+
     fn on_duty(&self, agent: &str) -> bool {
         let s = &self.states[agent];
         s.next_status.as_ref().map_or(s.manual_status, |n| n.0) == ManualStatus::Available
@@ -95,7 +111,7 @@ impl Room<'_> {
     /// Everybody who can take the call, the best first.
     pub fn eligible(&self, call: &Waiting) -> Vec<String> {
         let queue = self.queue(&call.queue);
-        if self.is_closed(queue) {
+        if self.closed.contains(&queue.id) {
             return Vec::new();
         }
         let first = self.members(&queue.primary_groups);
@@ -103,6 +119,9 @@ impl Room<'_> {
         second.retain(|a| !first.contains(a));
         let waited_s = (self.now.0 - call.joined_at) as f64 / 1e6;
         let second_open = waited_s >= queue.route_to_backup_groups_after as f64 || !first.iter().any(|a| self.on_duty(a));
+        // A group where nobody is logged in takes nothing over.
+        let logged_in = second.iter().any(|a| self.states[*a].manual_status != ManualStatus::Offline);
+        let first_open = !(second_open && logged_in && queue.backup_mode == BackupMode::Replace);
         let mut found: Vec<(u32, usize, i64, i64, String)> = Vec::new();
         for (level, place, agent) in
             first.iter().enumerate().map(|(n, a)| (0, n, *a)).chain(second.iter().enumerate().map(|(n, a)| (1, n, *a)))
@@ -111,15 +130,15 @@ impl Room<'_> {
                 let (name, wanted) = s.split_once(':').map_or((s.as_str(), 1), |(n, l)| (n, l.parse().expect("a level")));
                 self.skill(agent, name) >= wanted
             });
-            if !self.is_free(agent) || !skilled || (level == 1 && !second_open) {
+            let tries = call.tries.get(agent).copied().unwrap_or(0);
+            let open = if level == 0 { first_open } else { second_open };
+            if !self.can_now(agent, &call.caller) || !skilled || !open || (call.once && tries > 0) {
                 continue;
             }
             let s = &self.states[agent];
             let tally = self.tallies.get(agent).copied().unwrap_or_default();
             let key = match queue.strategy {
-                Strategy::LongestIdle | Strategy::RingAll | Strategy::RingProgressively => {
-                    s.engaged_since.0.max(s.wrap_until.0).max(s.last_offered_at.0)
-                }
+                Strategy::LongestIdle | Strategy::RingAll | Strategy::RingProgressively => self.idle_since(agent),
                 Strategy::RoundRobin => s.last_offered_at.0,
                 Strategy::TopDown => place as i64,
                 Strategy::FewestCalls => tally.0,
@@ -129,7 +148,7 @@ impl Room<'_> {
                 }
                 Strategy::Random | Strategy::WeightedRandom => 0,
             };
-            found.push((call.tries.get(agent).copied().unwrap_or(0), level, key, s.last_offered_at.0, agent.to_owned()));
+            found.push((tries, level, key, s.last_offered_at.0, agent.to_owned()));
         }
         found.sort();
         let fewest = found.first().map(|f| f.0);
@@ -140,40 +159,55 @@ impl Room<'_> {
         if queue.strategy == Strategy::RingAll { queue.ring_at_once as usize } else { 1 }
     }
 
-    /// What a call shall be told that rings nobody yet.
+    /// Those for whom a call that has waited longer asks next.
+    pub fn kept(&self, rank_at: i64, id: &str) -> BTreeSet<String> {
+        let mut kept: BTreeSet<String> = BTreeSet::new();
+        for other in self.older(rank_at, id) {
+            let free: Vec<String> = self.eligible(other).into_iter().filter(|a| !kept.contains(a)).collect();
+            kept.extend(free.into_iter().take(self.at_once(self.queue(&other.queue))));
+        }
+        kept
+    }
+
+    fn older(&self, rank_at: i64, id: &str) -> Vec<&Waiting> {
+        let mut older: Vec<&Waiting> =
+            self.waiting.iter().filter(|w| w.id != id && w.wants && (w.rank_at, w.id.as_str()) < (rank_at, id)).collect();
+        older.sort_by_key(|w| (w.rank_at, &w.id));
+        older
+    }
+
+    /// What a call in a queue shall be told that rings nobody yet.
     pub fn expected(&self, call: &Waiting) -> Expected {
         let queue = self.queue(&call.queue);
         let eligible = self.eligible(call);
-        if self.is_closed(queue) {
-            return Expected::Leaves;
+        if self.closed.contains(&queue.id) {
+            return Expected::Leaves(Door::Closed);
         }
         let nobody = || {
             let waited_s = (self.now.0 - call.joined_at) as f64 / 1e6;
-            let too_long = queue.maximum_queue_wait_time > 0 && waited_s >= queue.maximum_queue_wait_time as f64;
-            let everybody = self.members(&queue.primary_groups).into_iter().chain(self.members(&queue.backup_groups));
-            let no_staff = queue.overflow_no_staff.is_some() && !everybody.into_iter().any(|a| self.on_duty(a));
+            let mut everybody = self.members(&queue.primary_groups).into_iter().chain(self.members(&queue.backup_groups));
             // Those being rung for have their place too.
             let others = self.waiting.iter().filter(|w| w.queue == call.queue && w.id != call.id).count() as i64;
-            let full = call.is_new && others >= queue.maximum_queue_size;
-            if too_long || no_staff || full { Expected::Leaves } else { Expected::Waits }
+            if queue.maximum_queue_wait_time > 0 && waited_s >= queue.maximum_queue_wait_time as f64 {
+                Expected::Leaves(Door::Timeout)
+            } else if queue.overflow_no_staff.is_some() && !everybody.any(|a| self.on_duty(a)) {
+                Expected::Leaves(Door::NoStaff)
+            } else if call.is_new && others >= queue.maximum_queue_size {
+                Expected::Leaves(Door::Full)
+            } else {
+                Expected::Waits
+            }
         };
         if eligible.is_empty() {
             return nobody();
         }
-        let mut older: Vec<&Waiting> =
-            self.waiting.iter().filter(|w| w.id != call.id && w.wants && (w.rank_at, &w.id) < (call.rank_at, &call.id)).collect();
-        older.sort_by_key(|w| (w.rank_at, &w.id));
-        let mut kept: BTreeSet<String> = BTreeSet::new();
-        for other in &older {
-            let free: Vec<String> = self.eligible(other).into_iter().filter(|a| !kept.contains(a)).collect();
-            kept.extend(free.into_iter().take(self.at_once(self.queue(&other.queue))));
-        }
         if matches!(queue.strategy, Strategy::Random | Strategy::WeightedRandom) {
             // Such queues have agents of their own here; which of them the older calls draw is not known.
-            let rivals = older.iter().filter(|w| w.queue == call.queue).count();
+            let rivals = self.older(call.rank_at, &call.id).into_iter().filter(|w| w.queue == call.queue).count();
             let any = eligible.iter().cloned().collect();
             return if rivals == 0 { Expected::RingsOneOf(any) } else { Expected::RingsOneOfOr(any, Box::new(nobody())) };
         }
+        let kept = self.kept(call.rank_at, &call.id);
         let mine: Vec<String> = eligible.into_iter().filter(|a| !kept.contains(a)).take(self.at_once(queue)).collect();
         // Who is kept for older calls is not free for this one.
         if mine.is_empty() { nobody() } else { Expected::Rings(mine) }

@@ -2,7 +2,31 @@
 
 use super::*;
 
+/// How long a caller takes who presses no key, seconds.
+const NO_KEY_S: i64 = 6;
+
 impl History {
+    pub(super) async fn arrive(&mut self, n: usize) {
+        let now = self.now();
+        self.calls.push(Call {
+            name: format!("c{}", self.calls.len()),
+            caller: self.callers[n / self.dids.len() % self.callers.len()].clone(),
+            did: self.dids[n % self.dids.len()].clone(),
+            journey: Journey::begins(now),
+            stage: Stage::Waiting,
+            place: String::new(),
+            offer: String::new(),
+            stale: String::new(),
+            rung: Vec::new(),
+            asked_at: now,
+            rings_for_s: 0,
+            by: String::new(),
+            answered_at: now,
+            told: None,
+        });
+        self.ask(self.calls.len() - 1, None, None).await;
+    }
+
     pub(super) async fn pass(&mut self, ms: i64, turn: usize) {
         self.house.clock.advance(ms * 1_000);
         let due: Vec<Offer> = self.seen.pending.iter().filter(|o| o.until <= self.now().0).cloned().collect();
@@ -23,14 +47,19 @@ impl History {
             }
             let waited = now.since(self.calls[call].asked_at);
             match self.calls[call].stage {
-                Stage::Waiting if waited >= 1_000_000 => self.ask(call, None).await,
-                Stage::Ringing if waited >= self.calls[call].rings_for_s * 1_000_000 => self.ask(call, Some(OfferState::NoAnswer)).await,
+                Stage::Waiting if waited >= 1_000_000 => self.ask(call, None, None).await,
+                Stage::Listening if waited >= NO_KEY_S * 1_000_000 => self.ask(call, None, Some("")).await,
+                Stage::Ringing | Stage::Outside if waited >= self.calls[call].rings_for_s * 1_000_000 => {
+                    self.ask(call, Some(OfferState::NoAnswer), None).await
+                }
                 _ => {}
             }
         }
     }
 
     pub(super) async fn tell(&mut self, form: String) {
+        // No two events come at the same instant.
+        self.house.clock.advance(1);
         let app = self.house.hookflash.roster.app(APP).expect("the centre");
         let raw = Raw { hook: "event", query: "", content_type: FORM, body: form.as_bytes() };
         ingest::accept(&self.house.hookflash.db, &app, raw, HookKind::Event, &self.house.clock).await.expect("stored");
@@ -38,27 +67,31 @@ impl History {
         self.watch("an event").await;
     }
 
-    pub(super) async fn answer(&mut self, call: usize, who: usize, heard: bool) {
+    pub(super) async fn answer(&mut self, n: usize, who: usize, heard: bool) {
+        let Some(call) = self.pick(n, &[Stage::Ringing, Stage::Outside]) else { return };
         let now = self.now();
         let record = &mut self.calls[call];
-        let agent = record.rung[who % record.rung.len()].clone();
-        (record.stage, record.by, record.answered_at) = (Stage::Talking, agent.clone(), now);
-        let extension = 1_000 + agent[1..].parse::<usize>().expect("a number");
-        let form = format!(
-            "event=answer&call={}&from=%2B79990001101&to=%2B{}&offer={}&peer=PJSIP/{extension}-00000001",
-            record.name,
-            &number(record.queue)[1..],
-            record.offer.replace('+', "%2B")
-        );
+        let is_agent = record.stage == Stage::Ringing;
+        let (by, peer) = match record.rung.get(who % record.rung.len()) {
+            Some(agent) if is_agent => (agent.clone(), format!("PJSIP/{}-00000001", extension(agent))),
+            number => {
+                let number = number.expect("a number").clone();
+                (number.clone(), format!("PJSIP/%2B{}@trunk-00000002", &number[1..]))
+            }
+        };
+        (record.stage, record.by, record.answered_at) = (Stage::Talking, by.clone(), now);
+        let form = format!("event=answer&{}&peer={peer}", record.fields());
         if !heard {
             self.unheard.push(form);
             return;
         }
-        let (name, others) = (record.name.clone(), record.rung.len() - 1);
-        let stood = self.seen.pending.iter().any(|o| o.call_id == id::call_id(APP, &name) && o.agent == agent && o.until > now.0);
+        let (name, id, others) = (record.name.clone(), record.id(), record.rung.len() - 1);
+        let stood = self.seen.pending.iter().any(|o| o.call_id == id && o.agent == by && o.until > now.0);
         self.tell(form).await;
-        self.one_winner(&name, stood.then_some(agent.as_str())).await;
-        self.met(2, others + 1);
+        if is_agent {
+            self.one_winner(&name, stood.then_some(by.as_str())).await;
+            self.met(2, others + 1);
+        }
     }
 
     pub(super) async fn hang_up(&mut self, call: usize) {
@@ -66,20 +99,16 @@ impl History {
         let record = &mut self.calls[call];
         let (stage, rung, name) = (record.stage, std::mem::take(&mut record.rung), record.name.clone());
         let talk_s = if stage == Stage::Talking { now.since(record.answered_at) as f64 / 1e6 } else { 0.0 };
-        let (status, offer) = match stage {
-            Stage::Talking => ("ANSWER", record.offer.as_str()),
-            Stage::Ringing => ("CANCEL", record.offer.as_str()),
-            _ => ("", ""),
+        let status = match stage {
+            Stage::Talking => "ANSWER",
+            Stage::Ringing | Stage::Outside => "CANCEL",
+            _ => {
+                record.offer.clear();
+                ""
+            }
         };
-        let form = format!(
-            "call={}&from=%2B79990001101&to=%2B{}&place=q{:02}&offer={}&dialstatus={status}&answeredtime={talk_s:.6}",
-            record.name,
-            &number(record.queue)[1..],
-            record.queue,
-            offer.replace('+', "%2B")
-        );
+        let form = format!("{}&place={}&dialstatus={status}&answeredtime={talk_s:.6}", record.fields(), record.place.replace('+', "%2B"));
         record.stage = Stage::Over;
-        record.told = Some(Action::Hangup { cause: 16 });
         let before: Vec<(String, i32, Timestamp)> =
             rung.iter().filter_map(|a| self.seen.states.get(a)).map(|s| (s.agent.clone(), s.misses, s.cool_until)).collect();
         self.tell(form).await;
@@ -110,6 +139,12 @@ impl History {
         }
     }
 
+    /// A phone rings for the call.
+    fn stands(&self, call: usize) -> bool {
+        let (id, now) = (self.calls[call].id(), self.now());
+        self.seen.pending.iter().any(|o| o.call_id == id && o.until > now.0)
+    }
+
     pub(super) async fn twice(&mut self) {
         let before = self.look().await;
         if let Some(form) = self.last_event.clone() {
@@ -118,8 +153,8 @@ impl History {
         let asked = (0..self.calls.len()).rev().find(|c| self.calls[*c].stage == Stage::Ringing);
         if let Some(call) = asked {
             let app = self.house.hookflash.roster.app(APP).expect("the centre");
-            let request = self.request(call, &self.calls[call].offer, None);
-            let stands = self.seen.pending.iter().any(|o| o.call_id == id::call_id(APP, &self.calls[call].name) && o.until > self.now().0);
+            let request = self.request(call, &self.calls[call].offer, None, None);
+            let stands = self.stands(call);
             if stands {
                 let again = acd::ask(&self.house.hookflash.db, &self.house.clock, &app, &request).await.expect("answered");
                 let dialled = matches!(&again.action, Some(Action::Dial(d)) if d.offer == self.calls[call].offer);
@@ -136,14 +171,13 @@ impl History {
     }
 
     pub(super) async fn stale(&mut self, n: usize) {
-        let Some(call) = self.pick(n, Stage::Ringing) else { return };
+        let Some(call) = self.pick(n, &[Stage::Ringing]) else { return };
         let old = self.calls[call].stale.clone();
-        let stands = self.seen.pending.iter().any(|o| o.call_id == id::call_id(APP, &self.calls[call].name) && o.until > self.now().0);
-        if !stands {
+        if !self.stands(call) {
             return;
         }
         let app = self.house.hookflash.roster.app(APP).expect("the centre");
-        let request = self.request(call, if old.is_empty() { "0198.nobody" } else { &old }, Some(OfferState::Rejected));
+        let request = self.request(call, if old.is_empty() { "0198.nobody" } else { &old }, Some(OfferState::Rejected), None);
         let before = self.look().await;
         let told = acd::ask(&self.house.hookflash.db, &self.house.clock, &app, &request).await.expect("answered");
         self.watch("a stale outcome").await;
@@ -156,7 +190,7 @@ impl History {
 
     pub(super) async fn own_call(&mut self, n: usize) {
         let agent = self.agents[n % self.agents.len()].clone();
-        let extension = 1_000 + agent[1..].parse::<usize>().expect("a number");
+        let extension = extension(&agent);
         match self.own.remove(&agent) {
             Some(k) => {
                 self.tell(format!("call=own{k}&from=%2B79990001102&dialstatus=ANSWER&answeredtime=5&peer=PJSIP/{extension}-00000001")).await
@@ -171,6 +205,25 @@ impl History {
                 }
             }
         }
+    }
+
+    /// The PBX never hears the answer, and asks the same again: it is told the same, and nothing more happens.
+    pub(super) async fn lose(&mut self, call: usize) {
+        let (digits, outcome) = match self.calls[call].stage {
+            Stage::Listening => (Some("1"), None),
+            Stage::Waiting => (None, None),
+            _ => (None, Some(OfferState::Busy)),
+        };
+        let request = self.request(call, &self.calls[call].offer, outcome, digits);
+        self.ask(call, outcome, digits).await;
+        let before = self.look().await;
+        let app = self.house.hookflash.roster.app(APP).expect("the centre");
+        let again = acd::ask(&self.house.hookflash.db, &self.house.clock, &app, &request).await.expect("answered");
+        self.watch("a lost answer").await;
+        if again.action != self.calls[call].told || before.states != self.seen.states || before.pending != self.seen.pending {
+            self.fault(10, format!("{} is told {:?}, and then {:?}", self.calls[call].name, self.calls[call].told, again.action));
+        }
+        self.met(10, 1);
     }
 
     /// An agent is declared no more, whatever he does just then; at most a few.
@@ -194,4 +247,25 @@ impl History {
         self.met(22, 1);
         self.watch("a removal").await;
     }
+
+    /// A group is declared no more, whoever is rung for it; at most two.
+    pub(super) async fn dissolve(&mut self, n: usize) {
+        let groups = &self.house.hookflash.roster.app(APP).expect("the centre").spec.group;
+        if self.dissolved >= 2 || groups.is_empty() {
+            return;
+        }
+        let gone = groups[n % groups.len()].id.clone();
+        let now = self.now();
+        let write = move |conn: &mut hookflash::store::Conn| {
+            edit::remove::<Group>(conn, APP, &gone, Vec::new(), true, now).map_err(|e| StoreError::Refused(format!("{e:?}")))
+        };
+        self.house.hookflash.db.write(Durability::Process, write).await.expect("removed");
+        self.house.hookflash.roster.refresh().await.expect("read again");
+        self.dissolved += 1;
+        self.watch("the end of a group").await;
+    }
+}
+
+pub(super) fn extension(agent: &str) -> usize {
+    1_000 + agent[1..].parse::<usize>().expect("a number")
 }

@@ -1,32 +1,36 @@
 //! Histories: what a PBX, agents and a machine do, in any order, step by step against the real store; after each step what must hold is
-//! looked at in what the store says, and each answer is compared with that of the [reference](super::reference).
+//! looked at in what the store says, and each answer is compared with what the [reference](super::journey) says that must be told.
 
 mod checks;
 mod deeds;
+mod machine;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hookflash::acd::{self, Position, settle};
+use hookflash::acd::{self, settle};
 use hookflash::app::Hookflash;
+use hookflash::config::{DatabaseUrl, Settings};
 use hookflash::declare::edit;
 use hookflash::domain::agent::{AgentState, OfferState, State};
-use hookflash::domain::spec::Strategy as Way;
+use hookflash::domain::spec::{Application, Group, Strategy as Way};
 use hookflash::domain::time::Timestamp;
 use hookflash::domain::{agent_time, id};
 use hookflash::ingest::queue::FORM;
 use hookflash::ingest::{self, replay};
-use hookflash::pbx::action::{Action, Report};
+use hookflash::pbx::action::{Action, Line, Report};
 use hookflash::pbx::{HookKind, Raw, RoutingRequest};
 use hookflash::routing::record;
 use hookflash::store::offers::{self, Offer};
 use hookflash::store::routed::{self, RoutedCall};
-use hookflash::store::{Durability, StoreError, agents, times};
+use hookflash::store::{Conn, Durability, StoreError, agents, contacts, times};
 use hookflash::timers;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::centre::{APP, CLOSING, agent, declaration, number};
+use super::centre::{APP, Centre, agent};
+use super::hours;
+use super::journey::{Asks, Journey, Place, Told};
 use super::reference::{Expected, Room, Waiting};
 use crate::support::client::Client;
 use crate::support::{Backend, House, START};
@@ -56,6 +60,16 @@ pub enum Step {
     Own(usize),
     Remove(usize),
     Restart,
+    /// Keys at a prompt: right ones, wrong ones, none.
+    Press(usize, usize),
+    /// The answer to a question is lost on its way: the PBX asks the same again.
+    Lost(usize),
+    /// A call that has left us is asked about once more.
+    After(usize),
+    /// The program is killed, with whatever it had not written.
+    Kill,
+    /// A group is declared no more.
+    Dissolve(usize),
 }
 
 pub fn any_step() -> impl Strategy<Value = Step> {
@@ -78,6 +92,19 @@ pub fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A step in a centre with every door.
+pub fn wide_step() -> impl Strategy<Value = Step> {
+    let any = any::<u16>().prop_map(usize::from);
+    prop_oneof![
+        160 => any_step(),
+        14 => (any.clone(), any.clone()).prop_map(|(a, b)| Step::Press(a, b)),
+        6 => any.clone().prop_map(Step::Lost),
+        4 => any.clone().prop_map(Step::After),
+        2 => Just(Step::Kill),
+        1 => any.prop_map(Step::Dissolve),
+    ]
+}
+
 /// What did not hold, by the number of the invariant; 0: the answer is not the reference's.
 pub type Faults = BTreeMap<u8, Vec<String>>;
 
@@ -88,28 +115,51 @@ pub struct Outcome {
     /// How often each invariant had something to hold in.
     pub met: BTreeMap<u8, u64>,
     pub asked: u64,
+    /// What calls were told, by its word.
+    pub told: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
+    /// A prompt plays.
+    Listening,
     Ringing,
+    /// A number outside rings.
+    Outside,
     Talking,
+    /// It has left us, and its end is not told of yet.
+    Away,
     Over,
 }
 
 struct Call {
     name: String,
-    queue: usize,
+    caller: String,
+    did: String,
+    journey: Journey,
     stage: Stage,
+    place: String,
     offer: String,
     stale: String,
     rung: Vec<String>,
     asked_at: Timestamp,
     rings_for_s: i64,
+    /// Who has answered: an agent, or the number outside.
     by: String,
     answered_at: Timestamp,
     told: Option<Action>,
+}
+
+impl Call {
+    fn id(&self) -> String {
+        id::call_id(APP, &self.name)
+    }
+
+    /// The fields of an event that say which call it is.
+    fn fields(&self) -> String {
+        format!("call={}&from=%2B{}&to=%2B{}&offer={}", self.name, &self.caller[1..], &self.did[1..], self.offer.replace('+', "%2B"))
+    }
 }
 
 struct Seen {
@@ -119,6 +169,14 @@ struct Seen {
 
 pub struct History {
     house: House,
+    dids: Vec<String>,
+    callers: Vec<String>,
+    begun: Timestamp,
+    /// What is closed, and in which minute that was seen.
+    closed: (i64, BTreeSet<String>),
+    /// Copies of the database on which the program went on after it was killed.
+    copies: Vec<tempfile::TempDir>,
+    dissolved: usize,
     client: Client,
     calls: Vec<Call>,
     own: BTreeMap<String, u64>,
@@ -126,30 +184,38 @@ pub struct History {
     last_event: Option<String>,
     agents: Vec<String>,
     seen: Seen,
-    joins: u64,
     owns: u64,
     outcome: Outcome,
 }
+
+/// What can be hung up.
+const ALIVE: [Stage; 6] = [Stage::Waiting, Stage::Listening, Stage::Ringing, Stage::Outside, Stage::Talking, Stage::Away];
 
 fn is_free(state: &AgentState, now: Timestamp) -> bool {
     state.at(now).0 == State::Available && state.cool_until <= now && state.next_status.is_none()
 }
 
 impl History {
-    pub async fn begin(backend: Backend, people: usize) -> History {
+    pub async fn begin(backend: Backend, centre: Centre) -> History {
         let house = House::shop(backend).await;
-        house.declare_application(declaration(people)).await;
+        house.pass_s(centre.begins_s);
+        house.declare_application(centre.spec).await;
         let client = house.client().await;
         let mut history = History {
             client,
+            dids: centre.dids,
+            callers: centre.callers,
+            begun: house.clock.now(),
+            closed: (0, BTreeSet::new()),
+            copies: Vec::new(),
+            dissolved: 0,
             house,
             calls: Vec::new(),
             own: BTreeMap::new(),
             unheard: Vec::new(),
             last_event: None,
-            agents: (0..people).map(agent).collect(),
+            agents: (0..centre.people).map(agent).collect(),
             seen: Seen { states: HashMap::new(), pending: Vec::new() },
-            joins: 0,
             owns: 0,
             outcome: Outcome::default(),
         };
@@ -181,8 +247,8 @@ impl History {
         *self.outcome.met.entry(invariant).or_default() += times as u64;
     }
 
-    fn pick(&self, n: usize, stage: Stage) -> Option<usize> {
-        let those: Vec<usize> = (0..self.calls.len()).filter(|c| self.calls[*c].stage == stage).collect();
+    fn pick(&self, n: usize, stages: &[Stage]) -> Option<usize> {
+        let those: Vec<usize> = (0..self.calls.len()).filter(|c| stages.contains(&self.calls[*c].stage)).collect();
         (!those.is_empty()).then(|| those[n % those.len()])
     }
 
@@ -194,36 +260,10 @@ impl History {
 
     async fn step(&mut self, step: &Step) {
         match step.clone() {
-            Step::Arrive(n) => {
-                let queue = n % super::centre::queues();
-                let name = format!("c{}", self.calls.len());
-                let now = self.now();
-                self.calls.push(Call {
-                    name,
-                    queue,
-                    stage: Stage::Waiting,
-                    offer: String::new(),
-                    stale: String::new(),
-                    rung: Vec::new(),
-                    asked_at: now,
-                    rings_for_s: 0,
-                    by: String::new(),
-                    answered_at: now,
-                    told: None,
-                });
-                self.ask(self.calls.len() - 1, None).await;
-            }
+            Step::Arrive(n) => self.arrive(n).await,
             Step::Pass { ms, turn } => self.pass(ms, turn).await,
-            Step::Answer(n, who) => {
-                if let Some(call) = self.pick(n, Stage::Ringing) {
-                    self.answer(call, who, true).await;
-                }
-            }
-            Step::AnswerUnheard(n, who) => {
-                if let Some(call) = self.pick(n, Stage::Ringing) {
-                    self.answer(call, who, false).await;
-                }
-            }
+            Step::Answer(n, who) => self.answer(n, who, true).await,
+            Step::AnswerUnheard(n, who) => self.answer(n, who, false).await,
             Step::Hear => {
                 if !self.unheard.is_empty() {
                     let form = self.unheard.remove(0);
@@ -232,15 +272,14 @@ impl History {
                 }
             }
             Step::Refuse(n, how) => {
-                if let Some(call) = self.pick(n, Stage::Ringing) {
+                if let Some(call) = self.pick(n, &[Stage::Ringing, Stage::Outside]) {
                     let how = [OfferState::NoAnswer, OfferState::Busy, OfferState::Rejected, OfferState::Unreachable][how % 4];
-                    self.ask(call, Some(how)).await;
+                    self.ask(call, Some(how), None).await;
                 }
             }
             Step::HangUp(n) => {
-                let live: Vec<usize> = (0..self.calls.len()).filter(|c| self.calls[*c].stage != Stage::Over).collect();
-                if !live.is_empty() {
-                    self.hang_up(live[n % live.len()]).await;
+                if let Some(call) = self.pick(n, &ALIVE) {
+                    self.hang_up(call).await;
                 }
             }
             Step::Status(n, status) => self.status(n, status).await,
@@ -248,24 +287,31 @@ impl History {
             Step::Stale(n) => self.stale(n).await,
             Step::Own(n) => self.own_call(n).await,
             Step::Remove(n) => self.remove(n).await,
-            Step::Restart => {
-                self.house.hookflash.db.flush().await;
-                let settings = self.house.hookflash.settings.clone();
-                self.house.hookflash = Hookflash::open(settings, self.house.clock.clone()).await.expect("opened anew");
-                self.client = self.house.client().await;
-                let seen = self.look().await;
-                let before = std::mem::replace(&mut self.seen, seen);
-                if before.states != self.seen.states || before.pending != self.seen.pending {
-                    self.fault(3, "a restart changed something".into());
+            Step::Restart => self.restart().await,
+            Step::Press(n, keys) => {
+                if let Some(call) = self.pick(n, &[Stage::Listening]) {
+                    let keys = ["1", "2", "3", "*", "#", "9", "12", ""][keys % 8];
+                    self.ask(call, None, Some(keys)).await;
                 }
-                self.met(3, 1);
             }
+            Step::Lost(n) => {
+                if let Some(call) = self.pick(n, &[Stage::Waiting, Stage::Listening, Stage::Ringing, Stage::Outside]) {
+                    self.lose(call).await;
+                }
+            }
+            Step::After(n) => {
+                if let Some(call) = self.pick(n, &[Stage::Away]) {
+                    self.ask(call, None, None).await;
+                }
+            }
+            Step::Kill => self.kill().await,
+            Step::Dissolve(n) => self.dissolve(n).await,
         }
     }
 }
 
 /// Lives a history in a runtime of its own.
-pub fn live(backend: Backend, people: usize, steps: Vec<Step>) -> Outcome {
-    let lives = move || actix_web::rt::System::new().block_on(async move { History::begin(backend, people).await.live(&steps).await });
+pub fn live(backend: Backend, centre: Centre, steps: Vec<Step>) -> Outcome {
+    let lives = move || actix_web::rt::System::new().block_on(async move { History::begin(backend, centre).await.live(&steps).await });
     std::thread::spawn(lives).join().expect("a history ends")
 }

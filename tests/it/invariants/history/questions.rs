@@ -2,33 +2,46 @@
 
 use super::*;
 
+/// What the store says of a call that asks, and of those beside it.
+struct Question {
+    asks: Asks,
+    /// Calls that wait in queues.
+    waiting: Vec<Waiting>,
+    tallies: HashMap<String, (i64, i64)>,
+    /// Offers of this call that stand.
+    standing: Vec<Offer>,
+    row: Option<RoutedCall>,
+}
+
 impl History {
-    pub(super) fn request(&self, call: usize, offer: &str, outcome: Option<OfferState>) -> RoutingRequest {
+    pub(super) fn request(&self, call: usize, offer: &str, outcome: Option<OfferState>, digits: Option<&str>) -> RoutingRequest {
         let call = &self.calls[call];
         RoutingRequest {
             call: Some(call.name.clone()),
-            caller: "+79990001101".into(),
-            did: Some(number(call.queue)),
+            caller: call.caller.clone(),
+            did: Some(call.did.clone()),
             asking_extension: None,
-            dialled: Some(number(call.queue)),
-            report: Report { offer: Some(offer.to_owned()).filter(|o| !o.is_empty()), outcome, digits: None, plain: false },
+            dialled: Some(call.did.clone()),
+            report: Report {
+                offer: Some(offer.to_owned()).filter(|o| !o.is_empty()),
+                outcome,
+                digits: digits.map(str::to_owned),
+                plain: false,
+            },
         }
     }
 
-    /// The question as the reference sees it, and who is being rung for the call.
-    pub(super) async fn question(
-        &self,
-        call: usize,
-    ) -> (Waiting, Vec<Waiting>, HashMap<String, (i64, i64)>, Vec<Offer>, Option<RoutedCall>) {
+    /// The question as the reference sees it.
+    async fn question(&mut self, call: usize, outcome: Option<OfferState>, digits: Option<&str>) -> Question {
         let now = self.now();
         let app = self.house.hookflash.roster.app(APP).expect("the centre");
         let (spec, soon) = (app.spec.clone(), now.plus_s(acd::SLACK_S + app.pbx.poll_s() + 1).0);
-        let id = id::call_id(APP, &self.calls[call].name);
-        let mine = id.clone();
-        let queue = spec.queue[self.calls[call].queue].clone();
+        let record = &self.calls[call];
+        let (id, mine, caller) = (record.id(), record.id(), record.caller.clone());
         let queues: Vec<String> = spec.queue.iter().map(|q| q.id.clone()).collect();
-        let window = now.plus_s(-queue.window_s);
-        let (row, rows, in_hand, tallies) = self
+        // All of them have the same window.
+        let window = now.plus_s(-spec.queue[0].window_s);
+        let (row, rows, in_hand, tallies, contact) = self
             .house
             .read(move |conn| {
                 let mut rows = Vec::new();
@@ -37,7 +50,8 @@ impl History {
                 }
                 let mut ids: Vec<String> = rows.iter().map(|r| r.call_id.clone()).collect();
                 ids.push(mine.clone());
-                Ok((routed::get(conn, APP, &mine)?, rows, offers::in_hand_of(conn, APP, &ids)?, routed::tallies(conn, APP, window)?))
+                let contact = contacts::list(conn, APP, None, Some(&caller), 1)?.pop();
+                Ok((routed::get(conn, APP, &mine)?, rows, offers::in_hand_of(conn, APP, &ids)?, routed::tallies(conn, APP, window)?, contact))
             })
             .await;
         let of = |id: &str| in_hand.iter().filter(|o| o.call_id == id).cloned().collect::<Vec<Offer>>();
@@ -53,6 +67,7 @@ impl History {
             .iter()
             .map(|r| Waiting {
                 id: r.call_id.clone(),
+                caller: r.caller.clone(),
                 queue: r.queue.clone().unwrap_or_default(),
                 rank_at: r.rank_at,
                 joined_at: r.joined_at,
@@ -60,48 +75,59 @@ impl History {
                 // It asks about now: it is not gone, nor does a phone ring for it still whose offer was taken back.
                 wants: r.silent_at > now.plus_s(3).0 && r.silent_at <= soon && !of(&r.call_id).iter().any(stands),
                 is_new: false,
+                once: false,
             })
             .collect();
-        let joins = row.as_ref().is_none_or(|r| !r.waiting);
-        let first = row.as_ref().and_then(|r| Position::read(&r.place).joined).map_or(now.0, |joined| joined.0.min(now.0));
-        let me = match &row {
-            Some(row) if !joins => Waiting {
-                id: id.clone(),
-                queue: queue.id.clone(),
-                rank_at: row.rank_at,
-                joined_at: row.joined_at,
-                tries: tries(&id),
-                wants: true,
-                is_new: false,
-            },
-            _ => Waiting {
-                id: id.clone(),
-                rank_at: first - queue.priority * queue.priority_age_s * 1_000_000,
-                queue: queue.id.clone(),
-                joined_at: now.0,
-                tries: tries(&id),
-                wants: true,
-                is_new: true,
-            },
+        let record = &self.calls[call];
+        let contact = contact.map(|(_, contact)| contact).unwrap_or_default();
+        let asks = Asks {
+            id: id.clone(),
+            caller: record.caller.clone(),
+            did: record.did.clone(),
+            tries: tries(&id),
+            owner: contact.owner,
+            deputy: contact.deputy,
+            last_agent: if spec.routing.responsible.is_empty() { None } else { self.last_agent(&record.caller).await },
+            digits: digits.map(str::to_owned),
+            outside_failed: record.stage == Stage::Outside && outcome.is_some(),
+            gone: row.as_ref().is_some_and(|r| !r.waiting),
+            rang: false,
         };
-        (me, waiting, tallies, of(&id).into_iter().filter(stands).collect(), row)
+        Question { asks, waiting, tallies, standing: of(&id).into_iter().filter(stands).collect(), row }
     }
 
-    pub(super) async fn ask(&mut self, call: usize, outcome: Option<OfferState>) {
+    /// The agent of the caller's newest answered leg in the call log.
+    async fn last_agent(&self, caller: &str) -> Option<String> {
+        let legs = self.client.get(&format!("/api/v1/apps/{APP}/legs?status=answered&limit=500&number=%2B{}", &caller[1..])).await.ok();
+        legs["items"].as_array().expect("legs").iter().find_map(|leg| leg["agent"].as_str()).map(str::to_owned)
+    }
+
+    /// What is closed at this minute.
+    fn closed(&mut self, spec: &Application) -> BTreeSet<String> {
+        let now = self.now();
+        if self.closed.0 != now.0 / 60_000_000 {
+            let is_open = |id: &Option<String>| {
+                let found = spec.business_hours.iter().find(|h| Some(&h.id) == id.as_ref()).expect("hours");
+                hours::is_open(found, now, &spec.timezone)
+            };
+            let closed = spec.queue.iter().filter(|q| q.schedule == 2 && !is_open(&q.business_hours_id)).map(|q| q.id.clone()).collect();
+            self.closed = (now.0 / 60_000_000, closed);
+        }
+        self.closed.1.clone()
+    }
+
+    pub(super) async fn ask(&mut self, call: usize, outcome: Option<OfferState>, digits: Option<&str>) {
         let (db, app) = (self.house.hookflash.db.clone(), self.house.hookflash.roster.app(APP).expect("the centre"));
         let now = self.now();
-        let request = self.request(call, &self.calls[call].offer, outcome);
+        let request = self.request(call, &self.calls[call].offer, outcome, digits);
         if outcome.is_some() {
             // The first of the two transactions of a question: the reference looks between them.
-            let (id, report, app) = (id::call_id(APP, &self.calls[call].name), request.report.clone(), app.clone());
+            let (id, report, app) = (self.calls[call].id(), request.report.clone(), app.clone());
             db.write(Durability::Process, move |conn| settle::report(conn, &app, &id, &report, now)).await.expect("settled");
             self.watch("the outcome").await;
         }
-        let (me, waiting, tallies, standing, row) = self.question(call).await;
-        let room = Room { spec: &app.spec, states: &self.seen.states, tallies: &tallies, waiting: &waiting, closing: CLOSING, now };
-        let left = self.calls[call].stage == Stage::Over;
-        let expected = (standing.is_empty() && !left).then(|| room.expected(&me));
-        let eligible = room.eligible(&me);
+        let closed = self.closed(&app.spec);
+        let Question { mut asks, waiting, tallies, standing, row } = self.question(call, outcome, digits).await;
         let answer = acd::ask(&db, &self.house.clock, &app, &request).await.expect("answered");
         self.outcome.asked += 1;
         let action = answer.action.clone().expect("an action");
@@ -109,24 +135,24 @@ impl History {
             Action::Dial(dial) => dial.agents.clone(),
             _ => Vec::new(),
         };
+        asks.rang = !dialled.is_empty();
         let name = self.calls[call].name.clone();
-        match &expected {
-            Some(expected) => {
-                self.joins += u64::from(me.is_new);
-                self.compare(&name, expected, &action, &dialled, &me, &eligible);
-            }
-            None if left => {
-                if self.calls[call].told.as_ref() != Some(&action) {
-                    self.fault(11, format!("{name} has left and is told {action:?}"));
-                }
-            }
-            None => {
-                let now_rung: BTreeSet<&String> = standing.iter().map(|o| &o.agent).collect();
-                let again = now_rung.iter().all(|a| dialled.contains(a)) || matches!(action, Action::Hangup { .. });
-                let grows = app.spec.queue[self.calls[call].queue].strategy == Way::RingProgressively;
-                if !again || (!grows && dialled.len() > now_rung.len()) {
-                    self.fault(11, format!("{name} rings {now_rung:?} and is told {action:?}"));
-                }
+        let has_left = matches!(self.calls[call].journey.place, Place::Left(_));
+        if standing.is_empty() || has_left {
+            let mut journey = self.calls[call].journey.clone();
+            let room = Room { spec: &app.spec, states: &self.seen.states, tallies: &tallies, waiting: &waiting, closed: &closed, now };
+            let told = journey.goes_on(&room, asks.clone());
+            let eligible = journey.waiting(&asks).map(|me| room.eligible(&me)).unwrap_or_default();
+            self.met(11, usize::from(has_left));
+            self.compare(&name, &told, &action, &dialled, &asks, &eligible);
+            self.calls[call].journey = journey;
+        } else {
+            let now_rung: BTreeSet<&String> = standing.iter().map(|o| &o.agent).collect();
+            let again = now_rung.iter().all(|a| dialled.contains(a)) || matches!(action, Action::Hangup { .. });
+            let queue = app.spec.queue.iter().find(|q| matches!(&self.calls[call].journey.place, Place::Queue { id, .. } if *id == q.id));
+            let grows = queue.is_some_and(|q| q.strategy == Way::RingProgressively);
+            if !again || (!grows && dialled.len() > now_rung.len()) {
+                self.fault(11, format!("{name} rings {now_rung:?} and is told {action:?}"));
             }
         }
         // Priority is worth so many seconds, and no more: who has waited for longer than that goes first.
@@ -149,67 +175,83 @@ impl History {
             }
             db.decide_later(decision, APP);
         }
-        let mut record = &mut self.calls[call];
-        record.asked_at = now;
-        record.told = Some(action.clone());
-        match &action {
-            Action::Dial(dial) => {
-                if record.offer != dial.offer {
-                    record.stale = std::mem::replace(&mut record.offer, dial.offer.clone());
-                }
-                (record.stage, record.rung, record.rings_for_s) = (Stage::Ringing, dial.agents.clone(), dial.timeout_s);
-            }
-            Action::Wait { .. } => (record.stage, record.rung) = (Stage::Waiting, Vec::new()),
-            _ => {
-                record = &mut self.calls[call];
-                (record.stage, record.rung) = (Stage::Over, Vec::new());
-            }
-        }
+        self.obey(call, action);
         self.watch("a question").await;
     }
 
-    pub(super) fn compare(
-        &mut self,
-        name: &str,
-        expected: &Expected,
-        action: &Action,
-        dialled: &[String],
-        me: &Waiting,
-        eligible: &[String],
-    ) {
+    /// The PBX does what it is told.
+    fn obey(&mut self, call: usize, action: Action) {
+        let now = self.now();
+        let record = &mut self.calls[call];
+        (record.asked_at, record.told, record.rung) = (now, Some(action.clone()), Vec::new());
+        record.stage = match action {
+            Action::Dial(dial) => {
+                if record.offer != dial.offer {
+                    record.stale = std::mem::replace(&mut record.offer, dial.offer);
+                }
+                (record.place, record.rings_for_s) = (dial.place, dial.timeout_s);
+                let outside = dial.lines.into_iter().filter_map(|line| if let Line::Number(number) = line { Some(number) } else { None });
+                let stage = if dial.agents.is_empty() { Stage::Outside } else { Stage::Ringing };
+                record.rung = if dial.agents.is_empty() { outside.collect() } else { dial.agents };
+                stage
+            }
+            Action::Prompt(prompt) => {
+                record.offer = prompt.offer;
+                Stage::Listening
+            }
+            Action::Wait { place, .. } => {
+                record.place = place;
+                Stage::Waiting
+            }
+            _ => Stage::Away,
+        };
+    }
+
+    fn compare(&mut self, name: &str, told: &Told, action: &Action, dialled: &[String], asks: &Asks, eligible: &[String]) {
         let waits = matches!(action, Action::Wait { .. });
-        let is_it = is_it(expected, action, dialled);
         self.met(0, 1);
         self.met(7, usize::from(waits));
-        self.met(5, usize::from(*expected == Expected::Waits && !eligible.is_empty()));
-        self.met(8, usize::from(!me.tries.is_empty() && !dialled.is_empty()));
-        self.met(19, usize::from(*expected == Expected::Leaves && self.now() >= CLOSING));
-        if !is_it {
-            let told = if waits { "waits".to_owned() } else { format!("is told {action:?}") };
-            let text = format!("{name} of {} {told}, and should be: {expected:?}", me.queue);
-            let again = dialled.iter().any(|a| me.tries.contains_key(a)) && eligible.iter().any(|a| !me.tries.contains_key(a));
-            let invariant = match expected {
-                _ if again => 8,
-                Expected::Rings(_) | Expected::RingsOneOf(_) if waits => 7,
-                Expected::Waits if !dialled.is_empty() => 5,
-                Expected::Leaves if !dialled.is_empty() => 4,
-                _ => 0,
-            };
-            self.fault(invariant, text.clone());
-            if invariant != 0 {
-                self.fault(0, text);
-            }
+        self.met(5, usize::from(matches!(told, Told::Waits { .. }) && !eligible.is_empty()));
+        self.met(8, usize::from(!asks.tries.is_empty() && !dialled.is_empty()));
+        *self.outcome.told.entry(action.name()).or_default() += 1;
+        if is_it(told, action) {
+            return;
+        }
+        let text = format!("{name} is told {action:?}, and should be: {told:?}");
+        let again = dialled.iter().any(|a| asks.tries.contains_key(a)) && eligible.iter().any(|a| !asks.tries.contains_key(a));
+        let invariant = match told {
+            _ if again => 8,
+            Told::Rings { .. } if waits => 7,
+            Told::Waits { .. } if !dialled.is_empty() => 5,
+            Told::HangsUp(_) if !dialled.is_empty() => 4,
+            _ => 0,
+        };
+        self.fault(invariant, text.clone());
+        if invariant != 0 {
+            self.fault(0, text);
         }
     }
 }
 
 /// Whether a call was told what it should be.
-fn is_it(expected: &Expected, action: &Action, dialled: &[String]) -> bool {
-    match expected {
-        Expected::Rings(agents) => dialled == agents.as_slice(),
-        Expected::RingsOneOf(agents) => matches!(dialled, [one] if agents.contains(one)),
-        Expected::RingsOneOfOr(agents, else_it) => matches!(dialled, [one] if agents.contains(one)) || is_it(else_it, action, dialled),
-        Expected::Waits => matches!(action, Action::Wait { .. }),
-        Expected::Leaves => matches!(action, Action::Hangup { .. }),
+fn is_it(told: &Told, action: &Action) -> bool {
+    match (told, action) {
+        (Told::Rings { who, for_s, place }, Action::Dial(dial)) => {
+            let those = match who {
+                Expected::RingsOneOf(agents) => matches!(dial.agents.as_slice(), [one] if agents.contains(one)),
+                who => *who == Expected::Rings(dial.agents.clone()),
+            };
+            those && dial.timeout_s == *for_s && dial.place == *place
+        }
+        (Told::Outside { number, for_s }, Action::Dial(dial)) => {
+            dial.lines == [Line::Number(number.clone())] && dial.agents.is_empty() && dial.timeout_s == *for_s
+        }
+        (Told::Waits { place, greeting }, Action::Wait { seconds: 1, place: at, greeting: heard }) => place == at && greeting == heard,
+        (Told::Plays(node), Action::Prompt(prompt)) => prompt.node == *node,
+        (Told::Forwards(number), Action::Forward { number: to, .. }) => number == to,
+        (Told::Voicemail(mailbox), Action::Voicemail { place }) => mailbox == place,
+        (Told::HangsUp(cause), Action::Hangup { cause: because }) => cause == because,
+        (Told::OwnRoute, Action::Default) => true,
+        _ => false,
     }
 }

@@ -1,15 +1,27 @@
-//! The centre of the histories: many agents in few groups each, a queue for each strategy, most of which share agents.
+//! The centres of the histories. The straight one: many agents in few groups each, a queue for each strategy, most of which share agents, and a
+//! number for each queue. The [wide] one has every other door.
+
+mod wide;
 
 use hookflash::domain::spec::{Application, Strategy};
-use hookflash::domain::time::Timestamp;
 use serde_json::json;
 
-use crate::support::START;
+pub use wide::wide;
+
+/// What a history is lived in.
+#[derive(Clone)]
+pub struct Centre {
+    pub spec: Application,
+    pub people: usize,
+    /// The numbers that are called, and who calls.
+    pub dids: Vec<String>,
+    pub callers: Vec<String>,
+    /// When it begins, seconds after a house opens.
+    pub begins_s: i64,
+}
 
 pub const APP: i64 = 809;
 pub const LOGIN: &str = "centre";
-/// When the queues with hours close: 20 minutes after the beginning.
-pub const CLOSING: Timestamp = Timestamp(START.0 + 1_200_000_000);
 /// Left alone after a refusal, seconds.
 pub const COOL_S: i64 = 7;
 
@@ -17,16 +29,16 @@ pub fn agent(n: usize) -> String {
     format!("a{n:03}")
 }
 
-pub fn number(queue: usize) -> String {
+fn number(queue: usize) -> String {
     format!("+74955550{queue:03}")
 }
 
-pub fn queues() -> usize {
+fn queues() -> usize {
     Strategy::ALL.len() + 2
 }
 
 /// A third of the agents is on duty at the beginning.
-pub fn declaration(agents: usize) -> Application {
+pub fn straight(agents: usize) -> Centre {
     let strategies = Strategy::ALL;
     let draws = |q: usize| strategies.get(q).is_some_and(|s| matches!(s, Strategy::Random | Strategy::WeightedRandom));
     let agent = |n: usize| {
@@ -71,11 +83,12 @@ pub fn declaration(agents: usize) -> Application {
     let value = json!({
         "id": APP, "name": "Centre", "pbx": "asterisk", "login": LOGIN, "country": "RU", "timezone": "Europe/Moscow",
         "routing": {"responsible": [], "cool_down_s": {"no_answer": COOL_S, "busy": COOL_S, "rejected": COOL_S, "unreachable": COOL_S}},
-        // It opens at 12:20 of a Monday.
+        // It begins at 12:20 of a Monday, and closes 20 minutes later.
         "business_hours": [{"id": "day", "name": "Day", "weekly": [{"day": 1, "from": "09:00", "to": "12:40"}]}],
         "agent": (0..agents).map(agent).collect::<Vec<_>>(), "group": (0..queues()).map(group).collect::<Vec<_>>(),
         "queue": (0..queues()).map(queue).collect::<Vec<_>>(),
         "number": (0..queues()).map(|q| json!({"number": number(q), "queue": format!("q{q:02}")})).collect::<Vec<_>>(),
     });
-    serde_json::from_value(value).expect("the centre's declaration")
+    let spec = serde_json::from_value(value).expect("the centre's declaration");
+    Centre { spec, people: agents, dids: (0..queues()).map(number).collect(), callers: vec!["+79990001101".into()], begins_s: 0 }
 }
