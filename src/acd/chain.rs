@@ -45,7 +45,8 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
     // For less nobody is rung: he could not take it in time, and would be left alone for it.
     let is_late = decl.wait_s() > 0 && left_s < LEAST_RING_S.min(decl.wait_s());
     let tried = tries_of(&walk.offers);
-    let all_tried = stage.agents().all(|agent| tried.contains_key(agent));
+    let may = |agent: &String| !tried.contains_key(agent) && app.agent(agent).is_some_and(|a| routing::may_later(a, &walk.row.caller));
+    let somebody_may = stage.agents().any(may);
     for _ in 0..ROUNDS {
         let mut states = HashMap::new();
         people::load(walk.conn, app, &stage, &mut states)?;
@@ -55,14 +56,15 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
             kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, walk.now)?;
             keep(&mut choice, &kept);
         }
-        let look = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.look(walk, &choice, &kept);
-        if choice.eligible.is_empty() && left_s > 0 && !all_tried {
+        let mut look = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.look(walk, &choice, &kept);
+        if choice.eligible.is_empty() && left_s > 0 && somebody_may {
             return Ok(Turn::Say(wait(walk, look, choice, 0, None)));
         }
         if choice.eligible.is_empty() || is_late {
             let why = if choice.eligible.is_empty() {
                 sentence::nobody(app, &stage.name, &choice.candidates)
             } else {
+                look.over();
                 format!("The time of the step {} is over.", decl.to())
             };
             walk.goes_on(look, choice.candidates);

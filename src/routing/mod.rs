@@ -75,11 +75,20 @@ pub fn refusal(agent: &Agent, state: &AgentState, call: &Seeker<'_>, tried: bool
         Some(Refusal::CoolingDown(state.cool_cause))
     } else if line.is_none() {
         Some(Refusal::NoExtension)
-    } else if [&agent.phone_number, &agent.extension].into_iter().any(|own| own.as_deref() == Some(call.caller)) {
+    } else if is_the_caller(agent, call.caller) {
         Some(Refusal::IsTheCaller)
     } else {
         None
     }
+}
+
+/// An agent who cannot take the call now may do so later: he has a line to be rung on, and is not the caller himself.
+pub fn may_later(agent: &Agent, caller: &str) -> bool {
+    agent.line().is_some() && !is_the_caller(agent, caller)
+}
+
+fn is_the_caller(agent: &Agent, caller: &str) -> bool {
+    [&agent.phone_number, &agent.extension].into_iter().any(|own| own.as_deref() == Some(caller))
 }
 
 /// A queued next status is as good as set: no work is in hand when this is asked.

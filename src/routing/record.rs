@@ -43,6 +43,9 @@ pub struct Look {
     /// Ring for this call already, and go on ringing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ringing: Vec<String>,
+    /// The time of the step was over: nobody was rung, free or not.
+    #[serde(default, skip_serializing_if = "is_no")]
+    over: bool,
     /// What the queue's doors were judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
@@ -153,6 +156,7 @@ impl Look {
             kept: stage.agents().filter(|a| for_older.contains(*a)).cloned().collect(),
             taken: BTreeSet::new(),
             ringing: Vec::new(),
+            over: false,
             gate: None,
             stage,
         }
@@ -166,6 +170,11 @@ impl Look {
     /// These ring for the call already.
     pub fn ringing(&mut self, agents: Vec<String>) {
         self.ringing = agents;
+    }
+
+    /// The step has no time left to ring anybody.
+    pub fn over(&mut self) {
+        self.over = true;
     }
 
     fn again(&self, caller: &str) -> (Choice, Vec<String>) {
@@ -196,6 +205,9 @@ impl Look {
     fn named(&self, choice: &Choice) -> Vec<String> {
         let at_once = self.stage.at_once();
         let free = |a: &&String| !self.taken.contains(*a);
+        if self.over {
+            return Vec::new();
+        }
         if !self.ringing.is_empty() {
             let room = self.ringing.len() < self.stage.ring_at_once;
             return self.ringing.iter().chain(choice.eligible.iter().filter(free).take(usize::from(room))).cloned().collect();

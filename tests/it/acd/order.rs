@@ -1,8 +1,10 @@
 //! Who comes first where several places want the same agents, for how long a place has a call, and whom nobody waits for.
 
+use hookflash::routing::record;
+use hookflash::store::decisions;
 use serde_json::json;
 
-use super::support::{Caller, Desk, MAIN, OTHER, also, queue, with_desk};
+use super::support::{APP, Caller, Desk, MAIN, OTHER, also, queue, with_desk};
 use super::{ONE, THREE, TWO};
 
 /// The number of `other` goes through these steps first.
@@ -195,7 +197,10 @@ async fn who_hears_the_greeting_after_a_phone_rang_in_vain_is_not_taken_for_gone
 #[actix_web::test]
 async fn nobody_is_rung_for_the_last_seconds_of_a_step() {
     with_desk(
-        |app| chained(app, "[{ to = \"group:sales\", wait_s = 20 }]"),
+        |app| {
+            chained(app, "[{ to = \"group:sales\", wait_s = 20 }]");
+            also(app, "number = [ { number = \"+74955550200\", responsible = true } ]");
+        },
         async |desk| {
             away(desk, &["ann", "bob"]).await;
             let mut one = desk.caller("c1", ONE, OTHER);
@@ -204,7 +209,39 @@ async fn nobody_is_rung_for_the_last_seconds_of_a_step() {
                 desk.pass_s(1).await;
             }
             desk.set_status("ann", "AVAILABLE").await;
-            assert_eq!(one.ask().await["place"], "other");
+            let (answer, decision) = desk.route(&format!("call=c1&from=%2B79990001101&to={OTHER}")).await;
+            assert_eq!((&answer["action"], &answer["place"]), (&json!("none"), &json!(null)), "she is free, and not rung");
+            // So it is when the decision is made again.
+            desk.house.hookflash.db.flush().await;
+            let made = desk.house.read(move |conn| decisions::get(conn, APP, &decision)).await.expect("recorded");
+            let again = record::replay(&made.caller, &made.inputs).expect("a record");
+            assert_eq!((&made.agents, &again.agents, &again.candidates), (&vec![], &vec![], &made.candidates));
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn a_step_does_not_wait_for_one_whom_it_can_never_ring() {
+    with_desk(
+        |app| {
+            chained(app, "[{ to = \"owner\", wait_s = 10 }, { to = \"last_agent\", wait_s = 10 }]");
+            app["agent"].as_array_mut().expect("agents")[0].as_table_mut().expect("Ann").insert("phone_number".into(), "+79995550199".into());
+            also(app, "contact = [ { name = \"Ann at home\", phones = [\"+79995550199\"], owner = \"ann\" } ]");
+        },
+        async |desk| {
+            let dial = desk.caller("c1", "+79995550199", OTHER).ask().await;
+            assert_eq!((Caller::dialled(&dial), &dial["place"]), ("bob".into(), &json!("other")), "she calls her own company");
+            desk.house.pass_s(30);
+            let mut two = desk.caller("c2", ONE, MAIN);
+            assert_eq!(Caller::dialled(&two.ask().await), "ann");
+            two.answered_by("101").await;
+            two.hangs_up("ANSWER", 3).await;
+            desk.house.pass_s(30);
+            away(desk, &["ann"]).await;
+            assert_eq!(desk.caller("c3", ONE, OTHER).ask().await["place"], "last_agent", "she may come back");
+            desk.client.delete("/api/v1/apps/808/agents/ann?force=true").await;
+            assert_eq!(desk.caller("c4", ONE, OTHER).ask().await["place"], "other", "she is no agent any more");
         },
     )
     .await;

@@ -13,16 +13,16 @@ use crate::support::{Backend, House, SHOP, eventually, no_differences};
 const CLIENT: &str = "+79995550101";
 
 /// Somebody else's transaction.
-struct Held(Conn);
+pub(super) struct Held(Conn);
 
 impl Held {
     /// Nobody else writes while this is held; on PostgreSQL nobody reads either.
-    fn everything(house: &House) -> Held {
+    pub(super) fn everything(house: &House) -> Held {
         Held::with(house, "LOCK TABLE journal, calls, legs, live_legs, agent_states, offers, decisions IN ACCESS EXCLUSIVE MODE")
     }
 
     /// Agents can be read and not claimed.
-    fn claims(house: &House) -> Held {
+    pub(super) fn claims(house: &House) -> Held {
         Held::with(house, "LOCK TABLE agent_states IN EXCLUSIVE MODE")
     }
 
@@ -35,7 +35,7 @@ impl Held {
         Held(conn)
     }
 
-    fn release(mut self) {
+    pub(super) fn release(mut self) {
         self.0.execute("ROLLBACK").unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod anything;
+mod budget;
 mod limits;
 mod locked;
 mod quirks;

@@ -5,6 +5,7 @@
 //! matter when something does not hold.
 
 mod centre;
+mod chain;
 mod history;
 mod hours;
 mod journey;

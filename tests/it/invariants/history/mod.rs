@@ -278,7 +278,9 @@ impl History {
                 }
             }
             Step::HangUp(n) => {
-                if let Some(call) = self.pick(n, &ALIVE) {
+                // Every other time one whom an agent has in hand, so that agents come free.
+                let in_hand = self.pick(n / 2, &[Stage::Ringing, Stage::Talking]).filter(|_| n.is_multiple_of(2));
+                if let Some(call) = in_hand.or_else(|| self.pick(n, &ALIVE)) {
                     self.hang_up(call).await;
                 }
             }
