@@ -116,14 +116,16 @@ fn close_entry(walk: &mut Walk<'_>, outcome: EntryOutcome) -> Result<()> {
         (entry.outcome, entry.ended_at) = (Some(outcome.as_str().into()), Some(walk.now.0));
         routed::save_entry(walk.conn, &entry)?;
     }
+    // Others are counted and chosen for from the rows: this call is none of those it competes with, wherever it comes next.
     walk.row.waiting = false;
-    Ok(())
+    routed::save(walk.conn, &walk.row)
 }
 
 /// By one of the queue's doors: back to the chain that the call came from, or where the queue says.
 fn depart(walk: &mut Walk<'_>, queue: &Queue, at: &InQueue, door: Door) -> Result<Turn> {
     let target = queue.overflow(door).unwrap_or(Target::Hangup);
-    let moved = matches!(target, Target::Queue(_) | Target::Number(_));
+    // A step of the chain leads to the next one, wherever the queue would.
+    let moved = at.step.is_none() && matches!(target, Target::Queue(_) | Target::Number(_));
     close_entry(
         walk,
         match door {

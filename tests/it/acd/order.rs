@@ -86,6 +86,71 @@ async fn a_queue_as_a_step_counts_and_lasts_as_a_queue_does() {
 }
 
 #[actix_web::test]
+async fn a_queue_as_a_step_overflows_to_nowhere() {
+    with_desk(
+        |app| {
+            chained(app, "[{ to = \"queue:main\", wait_s = 30 }]");
+            queue(app, "main", "maximum_queue_wait_time = 2\noverflow_timeout = \"number:+79990009999\"");
+        },
+        async |desk| {
+            away(desk, &["ann", "bob"]).await;
+            let mut one = desk.caller("c1", ONE, OTHER);
+            for place in ["main", "main", "other"] {
+                assert_eq!(one.ask().await["place"], place);
+                desk.pass_s(1).await;
+            }
+            assert_eq!(desk.outcomes("c1").await, ["timed_out", "open"]);
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn a_call_that_goes_on_from_a_step_into_the_same_queue_does_not_fill_it_itself() {
+    with_desk(
+        |app| {
+            chained(app, "[{ to = \"queue:main\", wait_s = 2 }]");
+            queue(app, "main", "maximum_queue_size = 1");
+            also(app, "number = [ { number = \"+74955550200\", responsible = true, queue = \"main\" } ]");
+        },
+        async |desk| {
+            away(desk, &["ann", "bob"]).await;
+            let mut one = desk.caller("c1", ONE, OTHER);
+            for outcomes in [vec!["open"], vec!["open"], vec!["timed_out", "open"]] {
+                assert_eq!(one.ask().await["place"], "main");
+                assert_eq!(desk.outcomes("c1").await, outcomes);
+                desk.pass_s(1).await;
+            }
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
+async fn nobody_is_kept_for_the_place_that_the_call_itself_has_left() {
+    with_desk(
+        |app| {
+            chained(app, "[{ to = \"queue:main\", wait_s = 2 }]");
+            queue(app, "main", "priority = 5");
+            queue(app, "other", "primary_groups = [\"sales\"]");
+        },
+        async |desk| {
+            away(desk, &["ann", "bob"]).await;
+            let mut one = desk.caller("c1", ONE, OTHER);
+            for _ in 0..2 {
+                assert_eq!(one.ask().await["place"], "main");
+                desk.pass_s(1).await;
+            }
+            // The time of the step is over, and so is its priority.
+            desk.set_status("ann", "AVAILABLE").await;
+            let dial = one.ask().await;
+            assert_eq!((Caller::dialled(&dial), &dial["place"]), ("ann".into(), &json!("other")));
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
 async fn a_step_lasts_no_longer_than_it_may_whoever_rings_and_no_longer_than_somebody_can_be_rung() {
     with_desk(
         |app| chained(app, "[{ to = \"group:sales\", wait_s = 30 }]"),
@@ -226,7 +291,10 @@ async fn a_step_does_not_wait_for_one_whom_it_can_never_ring() {
     with_desk(
         |app| {
             chained(app, "[{ to = \"owner\", wait_s = 10 }, { to = \"last_agent\", wait_s = 10 }]");
-            app["agent"].as_array_mut().expect("agents")[0].as_table_mut().expect("Ann").insert("phone_number".into(), "+79995550199".into());
+            app["agent"].as_array_mut().expect("agents")[0]
+                .as_table_mut()
+                .expect("Ann")
+                .insert("phone_number".into(), "+79995550199".into());
             also(app, "contact = [ { name = \"Ann at home\", phones = [\"+79995550199\"], owner = \"ann\" } ]");
         },
         async |desk| {

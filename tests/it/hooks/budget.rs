@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hookflash::store::{Durability, agents, decisions};
+use hookflash::store::{Conn, Durability, agents, decisions};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::test_runner::{Config, TestRunner};
@@ -150,7 +150,7 @@ fn a_routing_hook_does_not_wait_for_the_store(#[case] backend: Backend, #[case] 
     let next = std::cell::Cell::new(0);
     let ways = subsequence(WAYS.to_vec(), 1..=WAYS.len());
     let hooks = proptest::collection::vec(select(HOOKS.to_vec()), 1..8);
-    let mut runner = TestRunner::new(Config { cases, max_shrink_iters: 20, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases, max_shrink_iters: 0, failure_persistence: None, ..Config::default() });
     let result = runner.run(&(ways, hooks), |(ways, hooks)| {
         system.block_on(async {
             let blocked = Blocked::by(&house, &ways).await;
@@ -168,16 +168,20 @@ fn a_routing_hook_does_not_wait_for_the_store(#[case] backend: Backend, #[case] 
                 late.push((*app, reply.decision()));
             }
             // All is told of later, and whom an answer would have named that came too late is free again.
-            eventually(async || {
+            let recorded = async || {
                 house.hookflash.db.flush().await;
                 let late = late.clone();
-                let told = house.read(move |conn| late.iter().map(|(app, id)| decisions::get(conn, *app, id)).collect::<Result<Vec<_>, _>>());
-                told.await.iter().all(Option::is_some)
-            })
-            .await;
+                let read =
+                    move |conn: &mut Conn| late.iter().map(|(app, id)| decisions::get(conn, *app, id)).collect::<Result<Vec<_>, _>>();
+                house.read(read).await.into_iter().collect::<Option<Vec<_>>>()
+            };
+            eventually(async || recorded().await.is_some()).await;
+            // Reads give up by themselves after a moment; whatever else is in the way is given up at the deadline and not before.
+            let by_deadline = recorded().await.expect("recorded").iter().all(|decision| decision.late);
+            proptest::prop_assert!(by_deadline || ways.contains(&Way::SlowReads), "{:?} were waited for", ways);
             if !writable {
                 eventually(async || {
-                    let read = |conn: &mut hookflash::store::Conn| HOOKS.iter().map(|hook| agents::all(conn, hook.0)).collect::<Result<Vec<_>, _>>();
+                    let read = |conn: &mut Conn| HOOKS.iter().map(|hook| agents::all(conn, hook.0)).collect::<Result<Vec<_>, _>>();
                     house.read(read).await.iter().flatten().all(|state| state.claim.is_none())
                 })
                 .await;

@@ -37,7 +37,9 @@ fn steps(step: impl Strategy<Value = Step>, count: usize, seed: u8) -> Vec<Step>
 fn lived() -> &'static Vec<Outcome> {
     static LIVED: OnceLock<Vec<Outcome>> = OnceLock::new();
     LIVED.get_or_init(|| {
-        let threads = LONG.map(|(backend, people, count, seed)| std::thread::spawn(move || live(backend, straight(people), steps(any_step(), count, seed))));
+        let threads = LONG.map(|(backend, people, count, seed)| {
+            std::thread::spawn(move || live(backend, straight(people), steps(any_step(), count, seed)))
+        });
         threads.map(|thread| thread.join().expect("a history")).into()
     })
 }

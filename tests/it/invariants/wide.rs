@@ -15,11 +15,13 @@ use super::{held, steps};
 use crate::support::Backend;
 
 /// Agents and steps of the long histories.
-const LONG: [(Backend, usize, usize, u8); 5] = [
-    (Backend::Sqlite, 30, 700, 1),
-    (Backend::Sqlite, 14, 700, 2),
-    (Backend::Sqlite, 22, 700, 3),
-    (Backend::Sqlite, 40, 700, 4),
+const LONG: [(Backend, usize, usize, u8); 7] = [
+    (Backend::Sqlite, 30, 600, 1),
+    (Backend::Sqlite, 14, 600, 2),
+    (Backend::Sqlite, 22, 600, 3),
+    (Backend::Sqlite, 40, 600, 4),
+    (Backend::Sqlite, 18, 600, 6),
+    (Backend::Sqlite, 26, 600, 7),
     (Backend::Postgres, 20, 250, 5),
 ];
 

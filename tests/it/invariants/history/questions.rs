@@ -51,7 +51,13 @@ impl History {
                 let mut ids: Vec<String> = rows.iter().map(|r| r.call_id.clone()).collect();
                 ids.push(mine.clone());
                 let contact = contacts::list(conn, APP, None, Some(&caller), 1)?.pop();
-                Ok((routed::get(conn, APP, &mine)?, rows, offers::in_hand_of(conn, APP, &ids)?, routed::tallies(conn, APP, window)?, contact))
+                Ok((
+                    routed::get(conn, APP, &mine)?,
+                    rows,
+                    offers::in_hand_of(conn, APP, &ids)?,
+                    routed::tallies(conn, APP, window)?,
+                    contact,
+                ))
             })
             .await;
         let of = |id: &str| in_hand.iter().filter(|o| o.call_id == id).cloned().collect::<Vec<Offer>>();
