@@ -8,6 +8,7 @@ mod metrics;
 mod order;
 mod reports;
 mod rough;
+mod steps;
 mod support;
 
 use hookflash::domain::time::Timestamp;

@@ -1,29 +1,9 @@
-//! Who comes first where several places want the same agents, for how long a place has a call, and whom nobody waits for.
+//! Who comes first where several places want the same agents, and whom nobody waits for.
 
-use hookflash::routing::record;
-use hookflash::store::decisions;
 use serde_json::json;
 
-use super::support::{APP, Caller, Desk, MAIN, OTHER, also, queue, with_desk};
+use super::support::{Caller, MAIN, OTHER, away, chained, queue, with_desk};
 use super::{ONE, THREE, TWO};
-
-/// The number of `other` goes through these steps first.
-fn chained(app: &mut toml::Table, steps: &str) {
-    also(
-        app,
-        &format!(
-            r#"number = [ {{ number = "+74955550100", queue = "main" }}, {{ number = "+74955550200", responsible = true, queue = "other" }} ]
-            [routing]
-            responsible = {steps}"#
-        ),
-    );
-}
-
-async fn away(desk: &Desk<'_>, agents: &[&str]) {
-    for agent in agents {
-        desk.set_status(agent, "NOT_AVAILABLE").await;
-    }
-}
 
 #[actix_web::test]
 async fn a_group_s_step_takes_nobody_for_whom_somebody_has_waited_longer_and_the_one_who_is_responsible_is_rung_at_once() {
@@ -54,143 +34,6 @@ async fn a_group_s_step_takes_nobody_for_whom_somebody_has_waited_longer_and_the
             one.ask().await;
             desk.set_status("ann", "AVAILABLE").await;
             assert_eq!(Caller::dialled(&client.ask().await), "ann");
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn a_queue_as_a_step_counts_and_lasts_as_a_queue_does() {
-    with_desk(
-        |app| {
-            chained(app, "[\"queue:main\"]");
-            queue(app, "main", "wait_agent_answer_timeout = 7\nrecord_calls = false");
-            also(app, "blacklist = [ { number = \"+79990000666\", ivr_blocked = false } ]");
-        },
-        async |desk| {
-            let mut one = desk.caller("c1", ONE, OTHER);
-            for agent in ["ann", "bob"] {
-                let dial = one.then("NOANSWER").await;
-                assert_eq!((Caller::dialled(&dial), &dial["timeout"], &dial["record"]), (agent.into(), &json!(7), &json!(false)));
-                desk.pass_s(7).await;
-            }
-            let dial = one.then("NOANSWER").await;
-            assert_eq!((Caller::dialled(&dial), &dial["place"]), ("eve".into(), &json!("other")), "each is asked once");
-            assert_eq!(dial.get("record"), None, "the queue that is left says nothing of this one");
-            assert_eq!(desk.outcomes("c1").await, ["timed_out", "open"]);
-            let blocked = desk.caller("c2", "+79990000666", OTHER).ask().await;
-            assert_eq!(blocked, json!({"action": "hangup", "cause": 21}));
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn a_queue_as_a_step_overflows_to_nowhere() {
-    with_desk(
-        |app| {
-            chained(app, "[{ to = \"queue:main\", wait_s = 30 }]");
-            queue(app, "main", "maximum_queue_wait_time = 2\noverflow_timeout = \"number:+79990009999\"");
-        },
-        async |desk| {
-            away(desk, &["ann", "bob"]).await;
-            let mut one = desk.caller("c1", ONE, OTHER);
-            for place in ["main", "main", "other"] {
-                assert_eq!(one.ask().await["place"], place);
-                desk.pass_s(1).await;
-            }
-            assert_eq!(desk.outcomes("c1").await, ["timed_out", "open"]);
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn a_call_that_goes_on_from_a_step_into_the_same_queue_does_not_fill_it_itself() {
-    with_desk(
-        |app| {
-            chained(app, "[{ to = \"queue:main\", wait_s = 2 }]");
-            queue(app, "main", "maximum_queue_size = 1");
-            also(app, "number = [ { number = \"+74955550200\", responsible = true, queue = \"main\" } ]");
-        },
-        async |desk| {
-            away(desk, &["ann", "bob"]).await;
-            let mut one = desk.caller("c1", ONE, OTHER);
-            for outcomes in [vec!["open"], vec!["open"], vec!["timed_out", "open"]] {
-                assert_eq!(one.ask().await["place"], "main");
-                assert_eq!(desk.outcomes("c1").await, outcomes);
-                desk.pass_s(1).await;
-            }
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn nobody_is_kept_for_the_place_that_the_call_itself_has_left() {
-    with_desk(
-        |app| {
-            chained(app, "[{ to = \"queue:main\", wait_s = 2 }]");
-            queue(app, "main", "priority = 5");
-            queue(app, "other", "primary_groups = [\"sales\"]");
-        },
-        async |desk| {
-            away(desk, &["ann", "bob"]).await;
-            let mut one = desk.caller("c1", ONE, OTHER);
-            for _ in 0..2 {
-                assert_eq!(one.ask().await["place"], "main");
-                desk.pass_s(1).await;
-            }
-            // The time of the step is over, and so is its priority.
-            desk.set_status("ann", "AVAILABLE").await;
-            let dial = one.ask().await;
-            assert_eq!((Caller::dialled(&dial), &dial["place"]), ("ann".into(), &json!("other")));
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn a_step_lasts_no_longer_than_it_may_whoever_rings_and_no_longer_than_somebody_can_be_rung() {
-    with_desk(
-        |app| chained(app, "[{ to = \"group:sales\", wait_s = 30 }]"),
-        async |desk| {
-            let mut one = desk.caller("c1", ONE, OTHER);
-            let dial = one.ask().await;
-            assert_eq!((Caller::dialled(&dial), &dial["timeout"]), ("ann".into(), &json!(20)));
-            desk.pass_s(20).await;
-            let dial = one.then("NOANSWER").await;
-            assert_eq!((Caller::dialled(&dial), &dial["timeout"]), ("bob".into(), &json!(10)), "what is left of the step");
-            desk.pass_s(10).await;
-            assert_eq!(one.then("NOANSWER").await["place"], "other");
-        },
-    )
-    .await;
-    with_desk(
-        |app| chained(app, "[{ to = \"owner\", wait_s = 30 }]"),
-        async |desk| {
-            let mut one = desk.caller("c1", "+79995550101", OTHER);
-            let dial = one.ask().await;
-            assert_eq!((Caller::dialled(&dial), &dial["timeout"]), ("ann".into(), &json!(30)), "he alone has all of it");
-            assert_eq!(one.ask().await, dial, "the same question has the same answer");
-            desk.pass_s(2).await;
-            let on = one.then("REJECTED").await;
-            assert_eq!(on["place"], "other", "nobody is left whom this step could ring: {on}");
-            // And how the API shows one who is left alone for it.
-            let ann = desk.client.get("/api/v1/apps/808/agents/ann").await.ok();
-            assert_eq!((&ann["state"], &ann["cool_down_cause"]), (&json!("available"), &json!("rejected")), "{ann}");
-            assert!(
-                ann["cool_down_until"].is_string()
-                    && desk.client.get("/api/v1/apps/808/agents/eve").await.ok().get("cool_down_until").is_none()
-            );
-            // Who gives up while the step rings is missed at the number that he called, not at the step.
-            let mut two = desk.caller("c2", "+79995550101", OTHER);
-            two.ask().await;
-            desk.event(&format!("event=hangup&call=c2&from=%2B79995550101&to={OTHER}&place=owner&dialstatus=CANCEL")).await;
-            desk.pass_s(10).await;
-            let legs = desk.client.get("/api/v1/apps/808/legs").await.ok();
-            let missed: Vec<&str> = legs["items"].as_array().unwrap().iter().filter_map(|leg| leg["place"].as_str()).collect();
-            assert_eq!(missed, ["+74955550200"], "{legs}");
         },
     )
     .await;
@@ -254,62 +97,6 @@ async fn who_hears_the_greeting_after_a_phone_rang_in_vain_is_not_taken_for_gone
             one.ask().await;
             desk.pass_s(7).await;
             assert_eq!(desk.outcomes("c1").await, ["abandoned"]);
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn nobody_is_rung_for_the_last_seconds_of_a_step() {
-    with_desk(
-        |app| {
-            chained(app, "[{ to = \"group:sales\", wait_s = 20 }]");
-            also(app, "number = [ { number = \"+74955550200\", responsible = true } ]");
-        },
-        async |desk| {
-            away(desk, &["ann", "bob"]).await;
-            let mut one = desk.caller("c1", ONE, OTHER);
-            for _ in 0..16 {
-                assert_eq!(one.ask().await["place"], "group:sales");
-                desk.pass_s(1).await;
-            }
-            desk.set_status("ann", "AVAILABLE").await;
-            let (answer, decision) = desk.route(&format!("call=c1&from=%2B79990001101&to={OTHER}")).await;
-            assert_eq!((&answer["action"], &answer["place"]), (&json!("none"), &json!(null)), "she is free, and not rung");
-            // So it is when the decision is made again.
-            desk.house.hookflash.db.flush().await;
-            let made = desk.house.read(move |conn| decisions::get(conn, APP, &decision)).await.expect("recorded");
-            let again = record::replay(&made.caller, &made.inputs).expect("a record");
-            assert_eq!((&made.agents, &again.agents, &again.candidates), (&vec![], &vec![], &made.candidates));
-        },
-    )
-    .await;
-}
-
-#[actix_web::test]
-async fn a_step_does_not_wait_for_one_whom_it_can_never_ring() {
-    with_desk(
-        |app| {
-            chained(app, "[{ to = \"owner\", wait_s = 10 }, { to = \"last_agent\", wait_s = 10 }]");
-            app["agent"].as_array_mut().expect("agents")[0]
-                .as_table_mut()
-                .expect("Ann")
-                .insert("phone_number".into(), "+79995550199".into());
-            also(app, "contact = [ { name = \"Ann at home\", phones = [\"+79995550199\"], owner = \"ann\" } ]");
-        },
-        async |desk| {
-            let dial = desk.caller("c1", "+79995550199", OTHER).ask().await;
-            assert_eq!((Caller::dialled(&dial), &dial["place"]), ("bob".into(), &json!("other")), "she calls her own company");
-            desk.house.pass_s(30);
-            let mut two = desk.caller("c2", ONE, MAIN);
-            assert_eq!(Caller::dialled(&two.ask().await), "ann");
-            two.answered_by("101").await;
-            two.hangs_up("ANSWER", 3).await;
-            desk.house.pass_s(30);
-            away(desk, &["ann"]).await;
-            assert_eq!(desk.caller("c3", ONE, OTHER).ask().await["place"], "last_agent", "she may come back");
-            desk.client.delete("/api/v1/apps/808/agents/ann?force=true").await;
-            assert_eq!(desk.caller("c4", ONE, OTHER).ask().await["place"], "other", "she is no agent any more");
         },
     )
     .await;

@@ -89,6 +89,24 @@ pub fn also(app: &mut toml::Table, keys: &str) {
     app.extend(toml::from_str::<toml::Table>(keys).expect("TOML"));
 }
 
+/// The number of `other` goes through these steps first.
+pub fn chained(app: &mut toml::Table, steps: &str) {
+    also(
+        app,
+        &format!(
+            r#"number = [ {{ number = "+74955550100", queue = "main" }}, {{ number = "+74955550200", responsible = true, queue = "other" }} ]
+            [routing]
+            responsible = {steps}"#
+        ),
+    );
+}
+
+pub async fn away(desk: &Desk<'_>, agents: &[&str]) {
+    for agent in agents {
+        desk.set_status(agent, "NOT_AVAILABLE").await;
+    }
+}
+
 impl<'h> Desk<'h> {
     pub fn caller<'d>(&'d self, name: &str, number: &str, to: &'static str) -> Caller<'d, 'h> {
         Caller { desk: self, name: name.into(), number: number.into(), to, offer: String::new() }

@@ -88,9 +88,19 @@ impl Blocked {
             };
             let slow = tokio::task::spawn_local(async move {
                 if n < writes {
-                    db.write(Durability::Process, move |_| Ok(work())).await.expect("written late");
+                    db.write(Durability::Process, move |_| {
+                        work();
+                        Ok(())
+                    })
+                    .await
+                    .expect("written late");
                 } else {
-                    db.read(move |_| Ok(work())).await.expect("read late");
+                    db.read(move |_| {
+                        work();
+                        Ok(())
+                    })
+                    .await
+                    .expect("read late");
                 }
             });
             begun.await.expect("it has begun");

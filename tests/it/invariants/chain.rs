@@ -253,7 +253,7 @@ async fn came(house: &House, id: i64, decision: &Decision, steps: &[&str]) -> Mu
 }
 
 #[rstest]
-#[case(Backend::Sqlite, 60)]
+#[case(Backend::Sqlite, 50)]
 #[case(Backend::Postgres, 12)]
 fn whoever_cannot_is_passed_over_for_the_first_who_can_with_his_reason(#[case] backend: Backend, #[case] cases: u32) {
     let system = actix_web::rt::System::new();

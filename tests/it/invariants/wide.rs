@@ -69,7 +69,7 @@ fn every_answer_is_lived() {
 
 #[test]
 fn short_wide_histories_shrink_to_what_matters() {
-    let mut runner = TestRunner::new(Config { cases: 24, max_shrink_iters: 80, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 16, max_shrink_iters: 80, failure_persistence: None, ..Config::default() });
     let result = runner.run(&(3usize..14, 0u64..1_000, vec(wide_step(), 20..90)), |(people, seed, steps)| {
         let outcome = live(Backend::Sqlite, wide(people * 2, seed), steps);
         proptest::prop_assert!(outcome.faults.is_empty(), "{:#?}", outcome.faults);

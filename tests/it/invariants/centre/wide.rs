@@ -139,10 +139,13 @@ pub fn wide(agents: usize, seed: u64) -> Centre {
         json!({"id": format!("g{g}"), "name": format!("Group {g}"), "agents": members})
     };
     let keys = |lot: &mut Lot, tree: u64, node: u64| -> Vec<Value> {
-        ["1", "2", "3", "*", "#", "EMPTY_KEY", "INVALID_KEY"]
-            .into_iter()
-            .filter_map(|key| (lot.below(4) > 0).then(|| lot.key(tree, node, key)))
-            .collect()
+        let mut keys = Vec::new();
+        for key in ["1", "2", "3", "*", "#", "EMPTY_KEY", "INVALID_KEY"] {
+            if lot.below(4) > 0 {
+                keys.push(lot.key(tree, node, key));
+            }
+        }
+        keys
     };
     let places: Vec<(u64, u64)> = (0..TREES).flat_map(|t| (0..NODES).map(move |n| (t, n))).collect();
     let node = |(t, n): &(u64, u64)| {
@@ -163,7 +166,7 @@ pub fn wide(agents: usize, seed: u64) -> Centre {
         if n % 3 != 2 {
             contact["owner"] = json!(some(lot));
         }
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             contact["deputy"] = json!(some(lot));
         }
         contact

@@ -227,45 +227,6 @@ impl History {
         }
         self.met(10, 1);
     }
-
-    /// An agent is declared no more, whatever he does just then; at most a few.
-    pub(super) async fn remove(&mut self, n: usize) {
-        if self.agents.len() < 10 || self.outcome.met.get(&22).is_some_and(|n| *n >= 5) {
-            return;
-        }
-        let engaged: Vec<String> =
-            self.agents.iter().filter(|a| self.seen.states[*a].engaged(self.now()) && !self.own.contains_key(*a)).cloned().collect();
-        if engaged.is_empty() {
-            return;
-        }
-        let gone = engaged[n % engaged.len()].clone();
-        let (now, id) = (self.now(), gone.clone());
-        let write = move |conn: &mut hookflash::store::Conn| {
-            edit::remove_agent(conn, APP, &id, true, now).map_err(|e| StoreError::Refused(format!("{e:?}")))
-        };
-        self.house.hookflash.db.write(Durability::Process, write).await.expect("removed");
-        self.house.hookflash.roster.refresh().await.expect("read again");
-        self.agents.retain(|a| *a != gone);
-        self.met(22, 1);
-        self.watch("a removal").await;
-    }
-
-    /// A group is declared no more, whoever is rung for it; at most two.
-    pub(super) async fn dissolve(&mut self, n: usize) {
-        let groups = &self.house.hookflash.roster.app(APP).expect("the centre").spec.group;
-        if self.dissolved >= 2 || groups.is_empty() {
-            return;
-        }
-        let gone = groups[n % groups.len()].id.clone();
-        let now = self.now();
-        let write = move |conn: &mut hookflash::store::Conn| {
-            edit::remove::<Group>(conn, APP, &gone, Vec::new(), true, now).map_err(|e| StoreError::Refused(format!("{e:?}")))
-        };
-        self.house.hookflash.db.write(Durability::Process, write).await.expect("removed");
-        self.house.hookflash.roster.refresh().await.expect("read again");
-        self.dissolved += 1;
-        self.watch("the end of a group").await;
-    }
 }
 
 pub(super) fn extension(agent: &str) -> usize {
