@@ -65,7 +65,7 @@ pub fn calls(database: &Path, count: u64) -> anyhow::Result<()> {
          CREATE TEMP TABLE old_calls AS SELECT row_number() OVER (ORDER BY id) - 1 AS n, * FROM calls;
          CREATE UNIQUE INDEX temp.by_id ON old_calls (id);
          CREATE TEMP TABLE old_legs AS SELECT o.n, l.* FROM old_calls o JOIN legs l ON l.application = o.application AND l.call_stored_at = o.stored_at
-         AND l.call_id = o.id ORDER BY o.n;
+         AND l.call_id = o.id ORDER BY l.call_stored_at;
          CREATE TEMP TABLE old_journal AS SELECT o.n, j.* FROM journal j JOIN old_calls o ON o.id = j.call_id ORDER BY j.application, j.at, j.digest;
          INSERT INTO calls (application, id, pbx_call_id, direction, status, number, did, started_at, ended_at, first_received_at, version, facts,
                             stored_at)

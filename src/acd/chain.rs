@@ -56,7 +56,7 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
             kept = fair::kept(walk.conn, app, &walk.row, &stage, &mut states, walk.now)?;
             keep(&mut choice, &kept);
         }
-        let mut look = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.look(walk, &choice, &kept);
+        let look = View { stage: &stage, states: &states, tallies: &HashMap::new(), waited_us: 0 }.look(walk, &choice, &kept);
         if choice.eligible.is_empty() && left_s > 0 && somebody_may {
             return Ok(Turn::Say(wait(walk, look, choice, 0, None)));
         }
@@ -64,7 +64,6 @@ pub fn chain(walk: &mut Walk<'_>, step: usize) -> Result<Turn> {
             let why = if choice.eligible.is_empty() {
                 sentence::nobody(app, &stage.name, &choice.candidates)
             } else {
-                look.over();
                 format!("The time of the step {} is over.", decl.to())
             };
             walk.goes_on(look, choice.candidates);

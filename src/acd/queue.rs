@@ -68,7 +68,6 @@ pub fn queue(walk: &mut Walk<'_>, at: InQueue) -> Result<Turn> {
         if let Some((step, _)) = at.step.filter(|_| is_step_over && !(is_once && someone_free)) {
             close_entry(walk, EntryOutcome::TimedOut)?;
             let why = if someone_free {
-                look.over();
                 format!("The time of the step queue:{id} is over.")
             } else {
                 sentence::nobody(app, &stage.name, &choice.candidates)

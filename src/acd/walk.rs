@@ -196,8 +196,9 @@ impl Walk<'_> {
         self.leave(Left::Hangup(USER_BUSY), "The call goes in circles.".into())
     }
 
-    /// The call goes on from a stage where nobody could take it.
-    pub fn goes_on(&mut self, look: Look, candidates: Vec<Candidate>) {
+    /// The call goes on from a stage that rings nobody, free or not.
+    pub fn goes_on(&mut self, mut look: Look, candidates: Vec<Candidate>) {
+        look.over();
         self.looks.push(look);
         self.refused.extend(candidates.into_iter().take(record::MOST));
     }

@@ -33,7 +33,7 @@ pub async fn readyz(server: Data<Hookflash>) -> HttpResponse {
     }
     match server.db.read(migrate::is_current).await {
         Ok(true) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
-        Ok(false) => not_ready("the database's schema is older than this program".into()),
+        Ok(false) => not_ready("the database's schema is that of another version of this program".into()),
         Err(error) => not_ready(error.to_string()),
     }
 }

@@ -173,8 +173,11 @@ fn repair(db: &Db, app: &App, call: &str, facts: CallFacts, version: i64, stored
     let rows: Vec<LegRow> = view.legs.iter().map(|leg| fold::row(app, call, leg)).collect();
     let (id, call) = (app.id(), call.to_owned());
     db.write_blocking(Durability::Full, move |conn: &mut Conn| {
-        let now = calls::lock(conn, id, &call)?;
-        let now = now.unwrap_or_else(|| Stored::unknown(facts.first_arrived().unwrap_or_default()));
+        let now = match calls::lock(conn, id, &call)? {
+            Some(stored) => stored,
+            // Its legs may be there all the same: they stay where they stand.
+            None => Stored::unknown(calls::legs_stored_at(conn, id, &call)?.or(facts.first_arrived()).unwrap_or_default()),
+        };
         if now.version != version {
             return Ok(false);
         }

@@ -60,6 +60,8 @@ struct Picture {
     has_contact: bool,
     candidates: Vec<Candidate>,
     eligible: Vec<String>,
+    /// Those of the candidates whom no step rings now.
+    refused: BTreeSet<String>,
     /// What was looked at on the way, for the record.
     looks: Vec<Look>,
 }
@@ -146,6 +148,7 @@ async fn picture(db: &Db, clock: &Clock, app: &Arc<App>, call: Option<&str>, dec
             has_contact: false,
             candidates: Vec::new(),
             eligible: Vec::new(),
+            refused: BTreeSet::new(),
             looks: Vec::new(),
         };
         if picture.standing.is_some() {
@@ -191,9 +194,9 @@ fn is_standing(offer: &Offer, now: Timestamp) -> bool {
 }
 
 fn look_at(conn: &mut Conn, app: &App, mut stage: Stage, seeker: &Seeker<'_>, picture: &mut Picture) -> Result<()> {
-    // Whoever was refused at an earlier step is refused here for the same reason: once is enough.
+    // Whoever cannot take the call for a reason of his own cannot at any step: to say so once is enough.
     for level in &mut stage.levels {
-        level.agents.retain(|a| !picture.candidates.iter().any(|c| c.agent == *a));
+        level.agents.retain(|agent| !picture.refused.contains(agent));
     }
     let mut states = HashMap::new();
     if !stage.regardless {
@@ -203,6 +206,7 @@ fn look_at(conn: &mut Conn, app: &App, mut stage: Stage, seeker: &Seeker<'_>, pi
     let seen = People { agent: &|id| app.agent(id), states: &states, tallies: &tallies };
     let choice = choose(&stage, &seen, seeker);
     picture.looks.push(Look::new(&stage, &seen, seeker, &choice, &BTreeSet::new()));
+    picture.refused.extend(choice.candidates.iter().map(|c| &c.agent).filter(|a| !choice.only_here.contains(*a)).cloned());
     picture.candidates.extend(choice.candidates.into_iter().take(record::MOST));
     picture.eligible = choice.eligible;
     Ok(())

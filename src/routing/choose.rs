@@ -4,7 +4,7 @@
 //! id. "Tried" leads it, so that a call rings nobody again while somebody untried is free, and begins anew when nobody is left. Chance
 //! comes from a seed that is recorded with the decision: the same inputs give the same choice.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +167,8 @@ pub struct Choice {
     /// Everybody who was looked at: those who can take the call in their order, then the others.
     pub candidates: Vec<Candidate>,
     pub eligible: Vec<String>,
+    /// Refused by the stage and not for anything of their own: another stage may ring them.
+    pub only_here: BTreeSet<String>,
     /// Somebody of some level is on duty: free, or busy with another call.
     pub staffed: bool,
 }
@@ -178,6 +180,7 @@ pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice
         return regardless(stage, people);
     }
     let (mut free, mut refused) = (Vec::new(), Vec::new());
+    let mut only_here = BTreeSet::new();
     let mut staffed = false;
     for (level, place, id) in
         stage.levels.iter().enumerate().flat_map(|(l, level)| level.agents.iter().enumerate().map(move |(n, a)| (l, n, a)))
@@ -185,14 +188,19 @@ pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice
         let known = (people.agent)(id).zip(people.states.get(id));
         staffed |= known.is_some_and(|(_, state)| on_duty(state));
         let tries = seeker.tries.get(id).copied().unwrap_or(0);
-        let reason = match known {
+        let own = match known {
             None => Some("is not an agent of this application any more".to_owned()),
-            Some(_) if stage.closed => Some("works for a queue that is closed at this hour".to_owned()),
-            Some((agent, state)) => refusal(agent, state, seeker, tries > 0 && !stage.again)
-                .map(|r| r.sentence())
-                .or_else(|| lacks(agent, &stage.skills).map(|skill| format!("lacks the skill {skill}")))
-                .or_else(|| (!open[level]).then(|| closed_level(level, &open).to_owned())),
+            Some(_) if stage.closed => None,
+            Some((agent, state)) => refusal(agent, state, seeker, tries > 0 && !stage.again).map(|r| r.sentence()),
         };
+        let of_stage = match known {
+            Some((agent, _)) if own.is_none() => refusal_of(stage, agent, level, &open),
+            _ => None,
+        };
+        if of_stage.is_some() {
+            only_here.insert(id.clone());
+        }
+        let reason = own.or(of_stage);
         match (reason, known) {
             (None, Some((agent, state))) => {
                 let key = key(stage, agent, people, place, seeker.seed, state);
@@ -203,7 +211,7 @@ pub fn choose(stage: &Stage, people: &People<'_>, seeker: &Seeker<'_>) -> Choice
     }
     free.sort();
     let fewest = free.first().map_or(0, |(_, tries)| *tries);
-    let mut choice = Choice { staffed, ..Choice::default() };
+    let mut choice = Choice { staffed, only_here, ..Choice::default() };
     for ((.., id), tries) in free {
         // Whoever was tried already is asked again only when nobody else is left.
         if tries > fewest {
@@ -222,7 +230,7 @@ fn regardless(stage: &Stage, people: &People<'_>) -> Choice {
     let named = |id: &&String| (people.agent)(id).is_some_and(|a| a.extension.is_some());
     let eligible: Vec<String> = stage.agents().filter(named).cloned().collect();
     let candidates = eligible.iter().map(|id| candidate(stage, id, true, "is named whatever his state".into())).collect();
-    Choice { candidates, eligible, staffed: true }
+    Choice { candidates, eligible, staffed: true, ..Choice::default() }
 }
 
 fn candidate(stage: &Stage, agent: &str, eligible: bool, reason: String) -> Candidate {
@@ -249,6 +257,15 @@ fn open_levels(stage: &Stage, people: &People<'_>, waited_us: i64) -> Vec<bool> 
         served |= any(level, on_duty);
     }
     open
+}
+
+/// Why the stage does not ring one who could take the call.
+fn refusal_of(stage: &Stage, agent: &Agent, level: usize, open: &[bool]) -> Option<String> {
+    if stage.closed {
+        return Some("works for a queue that is closed at this hour".into());
+    }
+    let lacks = lacks(agent, &stage.skills).map(|skill| format!("lacks the skill {skill}"));
+    lacks.or_else(|| (!open[level]).then(|| closed_level(level, open).to_owned()))
 }
 
 fn closed_level(level: usize, open: &[bool]) -> &'static str {

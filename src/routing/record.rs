@@ -43,7 +43,7 @@ pub struct Look {
     /// Ring for this call already, and go on ringing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ringing: Vec<String>,
-    /// The time of the step was over: nobody was rung, free or not.
+    /// The call went on from here: nobody was rung, free or not.
     #[serde(default, skip_serializing_if = "is_no")]
     over: bool,
     /// What the queue's doors were judged by.
@@ -172,7 +172,7 @@ impl Look {
         self.ringing = agents;
     }
 
-    /// The step has no time left to ring anybody.
+    /// The call goes on from here, and rings nobody.
     pub fn over(&mut self) {
         self.over = true;
     }

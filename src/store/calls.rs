@@ -14,7 +14,7 @@ use crate::on_backend;
 /// A call's facts as stored.
 pub struct Stored {
     pub facts: CallFacts,
-    /// Counts the writes of this row: whoever changes it says which version he saw. 0: it has no row yet.
+    /// Counts the writes of this row: whoever changes it says which version he saw. 0: nothing was written yet.
     pub version: i64,
     /// When its row was first stored, microseconds: its legs stand in this order, and never move.
     pub stored_at: i64,
@@ -273,6 +273,13 @@ pub fn legs_of(conn: &mut Conn, application: i64, of: &[String]) -> Result<Vec<L
         .order((legs::started_at, legs::leg))
         .select(LegRow::as_select())
         .load(c))?)
+}
+
+/// When the call was stored whose row was lost, by its legs. No index knows: this reads the log.
+pub fn legs_stored_at(conn: &mut Conn, application: i64, call: &str) -> Result<Option<Timestamp>> {
+    let of = legs::application.eq(application).and(legs::call_id.eq(call));
+    let at: Option<i64> = on_backend!(conn, |c| legs::table.filter(of).select(legs::call_stored_at).first(c).optional())?;
+    Ok(at.map(Timestamp))
 }
 
 /// The agent who last spoke with `number`, looking back to `since`.

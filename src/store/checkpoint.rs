@@ -5,11 +5,13 @@
 //! alone never reaches: once it has copied nearly all, the writer can copy the little that came meanwhile. The writer then waits until the
 //! database file is on the disk, which is the longest that a claim may meet, so it does that when there is nothing else to do, and under load
 //! only when the log has become long; and the thread forces there before what it has copied itself. It gives way to whoever answers requests.
+//! What it has copied SQLite takes out of the log sooner or later: if the disk does not take it, nothing more may be written.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ const LONGEST: i32 = 32_000;
 const LITTLE: i32 = 1_000;
 /// What the thread leaves to the writer, pages, when that has other things to do; if it can, in so many passes.
 const FEW: i32 = 200;
-const PASSES: i32 = 4;
+const PASSES: usize = 5;
 /// The writer has nothing else to do when nobody has asked for so long.
 pub const IDLE: Duration = Duration::from_millis(20);
 /// How long the thread rests after it has looked.
@@ -41,8 +43,8 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Starts the thread; it ends when this is dropped.
-    pub fn start(database: &Path) -> Result<Checkpoints> {
+    /// Starts the thread; it ends when this is dropped. `stopped` is set when the disk has not taken what was copied.
+    pub fn start(database: &Path, stopped: Arc<AtomicBool>) -> Result<Checkpoints> {
         let conn = Conn::open(&Url::Sqlite(database.to_owned()))?;
         let file = OpenOptions::new().write(true).open(database).map_err(|e| StoreError::Connection(e.to_string()))?;
         let (committed, commits) = sync_channel(1);
@@ -50,7 +52,7 @@ impl Checkpoints {
         let shared = nearly_done.clone();
         std::thread::Builder::new()
             .name("hookflash-checkpoint".into())
-            .spawn(move || run(conn, file, &commits, &shared))
+            .spawn(move || run(conn, file, &commits, &shared, &stopped))
             .map_err(|e| StoreError::Connection(e.to_string()))?;
         Ok(Checkpoints { committed, nearly_done })
     }
@@ -70,12 +72,17 @@ impl Checkpoints {
     }
 }
 
-fn run(mut conn: Conn, file: File, commits: &Receiver<()>, nearly_done: &AtomicI32) {
+fn run(mut conn: Conn, file: File, commits: &Receiver<()>, nearly_done: &AtomicI32, stopped: &AtomicBool) {
     give_way();
     while commits.recv().is_ok() {
-        match copy(&mut conn, &file) {
-            Ok(Some(length)) => nearly_done.store(length, Ordering::Relaxed),
-            Ok(None) => {}
+        match copy(&mut conn, || file.sync_data()) {
+            Ok(Copied::To(length)) => nearly_done.store(length, Ordering::Relaxed),
+            Ok(Copied::Nothing) => {}
+            Ok(Copied::Lost(error)) => {
+                stopped.store(true, Ordering::SeqCst);
+                tracing::error!(%error, "the disk did not take what was copied of the log: nothing more is written");
+                break;
+            }
             Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one tries again"),
         }
         std::thread::sleep(PAUSE);
@@ -98,22 +105,34 @@ fn has_little(writer: &mut Conn) -> bool {
     log_state(writer, "NOOP").is_ok_and(|state| state.left() <= LITTLE)
 }
 
-/// Copies what is worth it, onto the disk; how many pages the log then has.
-fn copy(conn: &mut Conn, file: &File) -> Result<Option<i32>> {
+enum Copied {
+    Nothing,
+    /// Nearly all of a log that has so many pages.
+    To(i32),
+    /// It was written, and is not on the disk.
+    Lost(io::Error),
+}
+
+/// Copies what is worth it, and has the disk take it.
+fn copy(conn: &mut Conn, mut sync: impl FnMut() -> io::Result<()>) -> Result<Copied> {
     if log_state(conn, "NOOP")?.left() < PAGES {
-        return Ok(None);
+        return Ok(Copied::Nothing);
     }
-    let mut passes = 1..=PASSES;
-    loop {
+    let mut length = 0;
+    for _ in 0..PASSES {
         let copied = log_state(conn, "PASSIVE")?;
-        // If it fails, the writer's own attempt fails too, and is told.
-        let _ = file.sync_data();
-        // The writer will end the round at once: it shall find no more than what comes in the time of a short pass.
-        let again = passes.next().is_some() && copied.log >= LONGEST && log_state(conn, "NOOP")?.left() > FEW;
+        if let Err(error) = sync() {
+            return Ok(Copied::Lost(error));
+        }
+        length = copied.log;
+        // The writer ends the round of a long log at once: it shall find no more than what comes in the time of a short pass. Where a reader
+        // holds the copying back, another pass helps nothing.
+        let again = length >= LONGEST && copied.left() == 0 && log_state(conn, "NOOP")?.left() > FEW;
         if !again {
-            return Ok(Some(copied.log));
+            break;
         }
     }
+    Ok(Copied::To(length))
 }
 
 #[derive(QueryableByName)]

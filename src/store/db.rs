@@ -112,8 +112,11 @@ impl Db {
             // Copying the log and waiting for the disk are done by the threads beside it; the writer's own commits must not.
             first.execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384")?;
             gathered::gather(&mut first)?;
-            let beside =
-                Beside { decisions: behind.clone(), checkpoints: Checkpoints::start(path)?, syncer: Syncer::start(path, stopped.clone())? };
+            let beside = Beside {
+                decisions: behind.clone(),
+                checkpoints: Checkpoints::start(path, stopped.clone())?,
+                syncer: Syncer::start(path, stopped.clone())?,
+            };
             let its_stop = stopped.clone();
             std::thread::Builder::new()
                 .name("hookflash-writer".into())

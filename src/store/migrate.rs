@@ -37,13 +37,14 @@ pub fn run(conn: &mut Conn, url: &Url) -> Result<()> {
     }
 }
 
-/// True when every migration of this program is applied.
+/// True when the schema is this program's: a newer one may have changed it since the start.
 pub fn is_current(conn: &mut Conn) -> Result<bool> {
     let failed = |e: Box<dyn std::error::Error + Send + Sync>| StoreError::Refused(e.to_string());
-    match conn {
-        Conn::Sqlite(c) => c.has_pending_migration(SQLITE).map(|p| !p).map_err(failed),
-        Conn::Postgres(c) => c.has_pending_migration(POSTGRES).map(|p| !p).map_err(failed),
-    }
+    let (applied, known) = match conn {
+        Conn::Sqlite(c) => (c.applied_migrations().map_err(failed)?, names::<diesel::sqlite::Sqlite>(&SQLITE)?),
+        Conn::Postgres(c) => (c.applied_migrations().map_err(failed)?, names::<diesel::pg::Pg>(&POSTGRES)?),
+    };
+    Ok(applied.len() == known.len() && refuse_newer(&applied, known).is_ok())
 }
 
 fn names<DB: diesel::backend::Backend>(source: &EmbeddedMigrations) -> Result<Vec<String>>

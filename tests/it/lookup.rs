@@ -103,6 +103,24 @@ async fn a_closed_queue_names_nobody_and_a_manager_is_named_all_the_same() {
 }
 
 #[actix_web::test]
+async fn whom_a_queue_cannot_ring_is_named_by_a_later_step() {
+    for queue in [
+        json!({"primary_groups": ["early"], "skills": ["roses:9"]}),
+        json!({"primary_groups": ["early"], "schedule": 2, "business_hours_id": "day"}),
+    ] {
+        with_queue(queue, async |house| {
+            house.pass_s(60);
+            let mut app = house.app().spec.clone();
+            app.routing.responsible.push(serde_json::from_value(json!("group:early")).unwrap());
+            house.declare_application(app).await;
+            let (agent, reason) = named(house, "c1", STRANGER).await;
+            assert_eq!(agent.as_deref(), Some("ann"), "{reason}");
+        })
+        .await;
+    }
+}
+
+#[actix_web::test]
 async fn a_lot_is_drawn_from_the_call_and_drawn_again_alike() {
     with_queue(json!({"strategy": "random", "primary_groups": ["late", "early"]}), async |house| {
         let mut first = std::collections::BTreeSet::new();

@@ -10,7 +10,7 @@ use hookflash::domain::agent::State;
 use hookflash::domain::time::Timestamp;
 use hookflash::pbx::Raw;
 use hookflash::store::{Conn, Db, Durability, Options, StoreError};
-use hookflash::store::{agents, callbacks, calls, contacts, decisions, live, log, offers, records, routed, times};
+use hookflash::store::{agents, callbacks, calls, contacts, decisions, live, log, migrate, offers, records, routed, times};
 use rstest::rstest;
 
 use crate::support::Backend::{Postgres, Sqlite};
@@ -152,6 +152,9 @@ async fn hot_statements(house: &House) -> Vec<String> {
         routed::tallies(c, 807, now).unwrap();
         times::between(c, 807, "ann", now, now).unwrap();
         times::file(c, 807, now, 10).unwrap();
+        calls::set_callback(c, 807, "x", "y").unwrap();
+        calls::legs_of(c, 807, &["x".into(), "y".into()]).unwrap();
+        calls::range(c, 807, "a", "b").unwrap();
         log::legs(c, 807, &log::Filter::default(), Some(&(now.0, "a".into(), "b".into())), now, 50).unwrap();
         let month = (now, now.plus_s(30 * 86_400));
         hookflash::store::stats::legs(c, 807, month, now).unwrap();
@@ -191,10 +194,12 @@ async fn hot_statements_never_scan_a_table(#[values(Sqlite, Postgres)] backend: 
         let scans = ["SCAN ", "(application=?)", "Seq Scan"];
         let scans = plan.iter().any(|l| scans.iter().any(|scan| l.contains(scan)));
         assert!(!scans, "{sql}\n{plan:#?}");
-        // What counts a period groups what it found there; all else comes in order.
+        // What counts a period reads an index and groups what it found there; the few legs of some calls are sorted; all else comes in order.
         let counts = sql.contains("GROUP BY");
+        let of_calls = sql.contains("JOIN") && !counts;
         let holds = |words: &str| plan.iter().any(|l| l.contains(words));
-        assert!(if counts { holds("legs_by_start") } else { !holds("USE TEMP B-TREE") }, "{sql}\n{plan:#?}");
+        let well = if counts { holds("COVERING INDEX legs_by_start") || holds("using legs_by_start") } else { !holds("USE TEMP B-TREE") };
+        assert!(well || of_calls, "{sql}\n{plan:#?}");
     }
 }
 
@@ -256,6 +261,9 @@ fn a_database_of_a_newer_version_is_refused_in_words() {
         .unwrap();
     let error = Db::open(&options).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("newer hookflash"), "{error}");
+    assert!(!db.read_blocking(migrate::is_current).unwrap(), "a program that runs is told too");
+    db.write_blocking(Durability::Full, |c| c.execute("DELETE FROM __diesel_schema_migrations WHERE version = '29990101000000'")).unwrap();
+    assert!(db.read_blocking(migrate::is_current).unwrap());
 }
 
 #[tokio::test]

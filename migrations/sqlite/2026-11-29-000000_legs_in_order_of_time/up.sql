@@ -31,18 +31,18 @@ CREATE TABLE legs_in_order (
     PRIMARY KEY (application, call_stored_at, call_id, leg)
 );
 INSERT INTO legs_in_order SELECT
-    l.application, c.stored_at, l.call_id, l.leg, l.kind, l.sub_call_id, l.direction, l.status, l.number, l.did, l.extension, l.agent,
+    l.application, COALESCE(c.stored_at, 0), l.call_id, l.leg, l.kind, l.sub_call_id, l.direction, l.status, l.number, l.did, l.extension, l.agent,
     l.place, l.started_at, l.answered_at, l.ended_at, l.talk_us, l.duration_us, l.transferred, l.record_id, l.callback_id, l.source,
     l.logged_at
-FROM calls c JOIN legs l ON l.application = c.application AND l.call_id = c.id
-ORDER BY c.application, c.stored_at;
+FROM legs l LEFT JOIN calls c ON c.application = l.application AND c.id = l.call_id
+ORDER BY l.application, c.stored_at;
 DROP TABLE legs;
 ALTER TABLE legs_in_order RENAME TO legs;
 CREATE INDEX legs_logged ON legs (application, logged_at, call_id, leg) WHERE logged_at IS NOT NULL;
 CREATE INDEX legs_by_number ON legs (application, number, logged_at) WHERE logged_at IS NOT NULL;
 CREATE INDEX legs_by_record ON legs (application, record_id) WHERE record_id IS NOT NULL;
 -- Counting a period of the call log reads this index and no row.
-CREATE INDEX legs_by_start ON legs (application, started_at, kind, direction, extension, place, talk_us, logged_at, call_id)
+CREATE INDEX legs_by_start ON legs (application, started_at, kind, direction, extension, place, talk_us, logged_at, call_stored_at, call_id)
     WHERE logged_at IS NOT NULL;
 
 -- The rows of the call log: legs, and one for each missed call.

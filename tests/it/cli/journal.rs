@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::*;
 use hookflash::domain::decision::{Candidate, Decision, Outcome};
 use hookflash::domain::id;
-use hookflash::domain::time::Clock;
+use hookflash::domain::time::{Clock, Timestamp};
 use hookflash::ingest::{self, Accepted};
 use hookflash::pbx::{HookKind, Raw};
 use hookflash::roster::App;
-use hookflash::store::{Durability, calls, facts};
+use hookflash::store::{Durability, calls, facts, log};
 
 const CALL: &str = "0f3c7a55";
 
@@ -197,6 +197,16 @@ fn replay_finds_what_differs_and_repairs_it() {
         assert!(run.out.ends_with("application 807: 1 calls compared, 1 differ\n"), "{}", run.out);
         let repaired = shop.house.run(&["replay", "--write"]).ok();
         assert!(repaired.ends_with("application 807: 1 calls compared, 1 differ, 1 repaired\n"), "{repaired}");
+        assert_eq!(shop.house.run(&["replay", "807"]).ok(), "application 807: 1 calls compared, 0 differ\n");
+
+        // A call's row alone is lost: its legs are there, and are not written a second time.
+        let rows =
+            |shop: &Shop| shop.db.read_blocking(|conn| log::legs(conn, 807, &log::Filter::default(), None, Timestamp::MAX, 9)).unwrap();
+        let before = rows(&shop);
+        let lost = "DELETE FROM calls; UPDATE legs SET call_stored_at = 5";
+        shop.db.write_blocking(Durability::Full, move |conn| conn.execute(lost)).unwrap();
+        shop.house.run(&["replay", "--write"]).ok();
+        assert_eq!(rows(&shop), before);
         assert_eq!(shop.house.run(&["replay", "807"]).ok(), "application 807: 1 calls compared, 0 differ\n");
 
         let pruned = Clock::system().now().plus_s(60).0.to_string();
