@@ -147,7 +147,7 @@ pub fn read(conn: &mut Conn, vault: &Vault) -> Result<Snapshot> {
                 snapshot.apps.insert(id, Arc::new(App::new(spec, pbx, key)));
             }
             Err(problems) => {
-                let text = problems.iter().map(|p| format!("{}: {}", p.path, p.reason)).collect::<Vec<_>>().join("; ");
+                let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 snapshot.broken.push((id, text));
             }
         }

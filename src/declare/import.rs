@@ -193,7 +193,7 @@ impl Run<'_> {
 /// Everything that is wrong with a contact, in one line.
 fn wrong(contact: &Contact, agents: &HashSet<&str>) -> Option<String> {
     let problems = validate::contact(contact, &|id| agents.contains(id));
-    let told: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.path, p.reason)).collect();
+    let told: Vec<String> = problems.into_iter().map(|p| p.to_string()).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 

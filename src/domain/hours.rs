@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::time::Timestamp;
-use super::validate::Problem;
+use super::validate::{self, Problem};
 
 /// `[[application.business_hours]]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -108,9 +108,7 @@ fn holds(day: Date, (from, end): (Time, End), wall: DateTime) -> bool {
 /// What is wrong with it, by field.
 pub fn problems(hours: &BusinessHours) -> Vec<Problem> {
     let mut found = Vec::new();
-    if hours.name.trim().is_empty() {
-        found.push(Problem::new("name", "must not be empty"));
-    }
+    validate::name("name", &hours.name, &mut found);
     if let Some(zone) = hours.timezone.as_deref().filter(|z| TimeZone::get(z).is_err()) {
         found.push(Problem::new("timezone", format!("{zone:?} is no time zone; use a name such as Europe/Moscow")));
     }

@@ -1,6 +1,7 @@
 //! What makes a declaration wrong: each problem names the key, the reason and the mend. All of them at once, before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::phone;
 use super::spec::{Application, Contact, ExtensionType};
@@ -13,6 +14,12 @@ mod entrance;
 pub struct Problem {
     pub path: String,
     pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
 }
 
 impl Problem {
@@ -140,6 +147,7 @@ fn agents(app: &Application, problems: &mut Vec<Problem>) {
         }
         range(&at("weight"), agent.weight.into(), 1, 100, problems);
         entrance::skills(&at("skills"), &agent.skills, problems);
+        line(&at("crm_user"), agent.crm_user.as_deref().unwrap_or_default(), problems);
         match &agent.phone_number {
             Some(number) if !phone::is_e164(number) => {
                 problems.push(Problem::new(at("phone_number"), format!("{number:?} is not a number of the form +79990001122")))
@@ -225,10 +233,14 @@ fn identifier(path: &str, id: &str, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A list names what is declared, and each once: who stood there twice would count twice.
 fn known(path: &str, what: &str, ids: &[String], declared: &BTreeSet<&str>, problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
     for (n, id) in ids.iter().enumerate() {
         if !declared.contains(id.as_str()) {
             problems.push(Problem::new(format!("{path}[{n}]"), format!("there is no {what} {id:?}; declare it first")));
+        } else if !seen.insert(id) {
+            problems.push(Problem::new(format!("{path}[{n}]"), format!("{id:?} is in the list already; name it once")));
         }
     }
 }
@@ -248,11 +260,16 @@ fn range(path: &str, value: i64, least: i64, most: i64, problems: &mut Vec<Probl
     }
 }
 
-/// A name that people give, and that stands in logs and on terminals.
-fn name(path: &str, text: &str, problems: &mut Vec<Problem>) {
+/// A name that people give.
+pub(super) fn name(path: &str, text: &str, problems: &mut Vec<Problem>) {
     if text.trim().is_empty() {
         problems.push(Problem::new(path, "must not be empty"));
     }
+    line(path, text, problems);
+}
+
+/// A short text that stands in logs and on terminals.
+fn line(path: &str, text: &str, problems: &mut Vec<Problem>) {
     if text.chars().any(char::is_control) {
         problems.push(Problem::new(path, "must not hold control characters such as line breaks"));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Problem, identifier, known, length, name, range, unique};
+use super::{Problem, identifier, known, length, line, name, range, unique};
 use crate::domain::hours;
 use crate::domain::ivr::{EMPTY_KEY, INVALID_KEY, IvrKey, IvrNode, PlayMode, action};
 use crate::domain::phone;
@@ -16,6 +16,9 @@ pub fn queue(app: &Application, queue: &Queue, groups: &BTreeSet<&str>, queues: 
     name("name", &queue.name, &mut problems);
     known("primary_groups", "group", &queue.primary_groups, groups, &mut problems);
     known("backup_groups", "group", &queue.backup_groups, groups, &mut problems);
+    for (field, file) in [("wait_greeting", &queue.wait_greeting), ("hold_greeting", &queue.hold_greeting)] {
+        line(field, file.as_deref().unwrap_or_default(), &mut problems);
+    }
     for (field, value, least, most) in [
         ("wait_agent_answer_timeout", queue.wait_agent_answer_timeout, 3, 120),
         ("wrap_up_time_limit", queue.wrap_up_time_limit, 0, 3_600),
@@ -57,11 +60,14 @@ pub fn queue(app: &Application, queue: &Queue, groups: &BTreeSet<&str>, queues: 
 }
 
 pub fn skills(path: &str, skills: &[String], problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
     for (n, text) in skills.iter().enumerate() {
         let (name, level) = skill(text);
         if name.trim().is_empty() || name.len() > 100 || !(1..=100).contains(&level) {
             let reason = format!("{text:?} is no skill; write its name, or name:level with a level of 1 to 100");
             problems.push(Problem::new(format!("{path}[{n}]"), reason));
+        } else if !seen.insert(name) {
+            problems.push(Problem::new(format!("{path}[{n}]"), format!("{name:?} is in the list already; name it once")));
         }
     }
 }
@@ -79,6 +85,11 @@ pub fn application(app: &Application, queues: &BTreeSet<&str>, problems: &mut Ve
         number_field(&at("number"), Some(&number.number), problems);
         if let Some(queue) = number.queue.as_deref().filter(|q| !queues.contains(q)) {
             problems.push(Problem::new(at("queue"), format!("there is no queue {queue:?}; declare it first")));
+        }
+        line(&at("nickname"), number.nickname.as_deref().unwrap_or_default(), problems);
+        for (tag, value) in &number.tags {
+            line(&at("tags"), tag, problems);
+            line(&at(&format!("tags.{tag}")), value, problems);
         }
         let has_node = |tree: &str| app.ivr_node.iter().any(|n| n.tree == tree);
         match number.ivr_menu.as_deref() {
@@ -111,9 +122,7 @@ fn trees(app: &Application, queues: &BTreeSet<&str>, problems: &mut Vec<Problem>
     for (i, tree) in app.ivr_tree.iter().enumerate() {
         let at = |field: &str| format!("ivr_tree[{i}].{field}");
         identifier(&at("id"), &tree.id, problems);
-        if tree.tree_name.trim().is_empty() {
-            problems.push(Problem::new(at("tree_name"), "must not be empty"));
-        }
+        name(&at("tree_name"), &tree.tree_name, problems);
         if let Some(root) = tree.root_node.as_deref().filter(|r| !app.ivr_node.iter().any(|n| n.id == **r && n.tree == tree.id)) {
             problems.push(Problem::new(at("root_node"), format!("this tree has no node {root:?}; declare it first")));
         }
@@ -137,12 +146,12 @@ fn node(app: &Application, node: &IvrNode) -> Vec<Problem> {
     if !app.ivr_tree.iter().any(|t| t.id == node.tree) {
         problems.push(Problem::new("tree", format!("there is no ivr_tree {:?}; declare it first", node.tree)));
     }
-    for (field, text, most) in [("node_name", &node.node_name, 200), ("node_play_content", &node.node_play_content, 4_000)] {
-        if text.trim().is_empty() {
-            problems.push(Problem::new(field, "must not be empty"));
-        }
-        length(field, text, most, &mut problems);
+    name("node_name", &node.node_name, &mut problems);
+    if node.node_play_content.trim().is_empty() {
+        problems.push(Problem::new("node_play_content", "must not be empty"));
     }
+    length("node_play_content", &node.node_play_content, 4_000, &mut problems);
+    line("voice", node.voice.as_deref().unwrap_or_default(), &mut problems);
     range("loop_count", node.loop_count, 1, 10, &mut problems);
     range("sched", node.sched, 0, 60_000, &mut problems);
     range("speed", node.speed, -3, 3, &mut problems);

@@ -29,8 +29,8 @@ fn shop() -> Value {
     })
 }
 
-/// The paths of what is wrong with the shop once the value at `pointer` is another.
-fn wrong(pointer: &str, value: Value) -> Vec<String> {
+/// What is wrong with the shop once the value at `pointer` is another.
+fn problems(pointer: &str, value: Value) -> Vec<Problem> {
     let mut shop = shop();
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
     match shop.pointer_mut(parent).expect("a place in the shop") {
@@ -38,7 +38,12 @@ fn wrong(pointer: &str, value: Value) -> Vec<String> {
         Value::Array(list) => list[key.parse::<usize>().expect("a place in a list")] = value,
         other => panic!("{other} holds nothing"),
     }
-    application(&serde_json::from_value(shop).expect("an application")).into_iter().map(|p| p.path).collect()
+    application(&serde_json::from_value(shop).expect("an application"))
+}
+
+/// Their paths alone.
+fn wrong(pointer: &str, value: Value) -> Vec<String> {
+    problems(pointer, value).into_iter().map(|p| p.path).collect()
 }
 
 #[test]
@@ -80,6 +85,8 @@ fn what_is_wrong_is_told_by_its_path() {
         ("/agent/1/phone_number", json!("8999"), "agent[1].phone_number"),
         ("/agent/0/weight", json!(0), "agent[0].weight"),
         ("/agent/0/skills/0", json!("german:0"), "agent[0].skills[0]"),
+        ("/agent/0/crm_user", json!(long), "agent[0].crm_user"),
+        ("/agent/0/crm_user", json!("4\n2"), "agent[0].crm_user"),
         ("/extension/0/number", json!("IVR"), "extension[0].number"),
         ("/extension/0/number", json!("101"), "extension[0].type"),
         ("/group/0/id", json!(""), "group[0].id"),
@@ -90,6 +97,8 @@ fn what_is_wrong_is_told_by_its_path() {
         ("/queue/0/name", json!(""), "queue[0].name"),
         ("/queue/0/primary_groups/0", json!("none"), "queue[0].primary_groups[0]"),
         ("/queue/0/backup_groups/0", json!("none"), "queue[0].backup_groups[0]"),
+        ("/queue/0/wait_greeting", json!(long), "queue[0].wait_greeting"),
+        ("/queue/0/hold_greeting", json!("a\0b"), "queue[0].hold_greeting"),
         ("/queue/0/wait_agent_answer_timeout", json!(121), "queue[0].wait_agent_answer_timeout"),
         ("/queue/0/maximum_queue_size", json!(-1), "queue[0].maximum_queue_size"),
         ("/queue/0/business_hours_id", json!("night"), "queue[0].business_hours_id"),
@@ -102,9 +111,18 @@ fn what_is_wrong_is_told_by_its_path() {
         ("/number/0/queue", json!("none"), "number[0].queue"),
         ("/number/0/ivr_menu", json!("none"), "number[0].ivr_menu"),
         ("/number/0/ivr_menu", json!(null), "number[0].ivr_menu"),
+        ("/number/0/nickname", json!("Main\nline"), "number[0].nickname"),
+        ("/number/0/tags", json!({"team": long}), "number[0].tags.team"),
+        ("/number/0/tags", json!({"team": "a\tb"}), "number[0].tags.team"),
+        ("/number/0/tags", json!({"te\u{7}am": "sales"}), "number[0].tags"),
+        ("/number/0/tags", json!({long.as_str(): "sales"}), "number[0].tags"),
         ("/ivr_tree/0/tree_name", json!(""), "ivr_tree[0].tree_name"),
+        ("/ivr_tree/0/tree_name", json!(long), "ivr_tree[0].tree_name"),
         ("/ivr_tree/0/root_node", json!("none"), "ivr_tree[0].root_node"),
         ("/ivr_node/0/node_name", json!(""), "ivr_node[0].node_name"),
+        ("/ivr_node/0/node_name", json!("Hel\nlo"), "ivr_node[0].node_name"),
+        ("/ivr_node/0/node_play_content", json!(" "), "ivr_node[0].node_play_content"),
+        ("/ivr_node/0/voice", json!("fe\u{1b}male"), "ivr_node[0].voice"),
         ("/ivr_node/0/speed", json!(4), "ivr_node[0].speed"),
         ("/ivr_node/0/loop_count", json!(0), "ivr_node[0].loop_count"),
         ("/ivr_key/0/node", json!("none"), "ivr_key[0].node"),
@@ -114,6 +132,8 @@ fn what_is_wrong_is_told_by_its_path() {
         ("/ivr_key/0/queue_id", json!(null), "ivr_key[0].queue_id"),
         ("/ivr_key/0/next_node", json!("hello"), "ivr_key[0].next_node"),
         ("/blacklist/0/number", json!("unknown"), "blacklist[0].number"),
+        ("/business_hours/0/name", json!(long), "business_hours[0].name"),
+        ("/business_hours/0/name", json!("Day\r"), "business_hours[0].name"),
         ("/business_hours/0/weekly/0/day", json!(8), "business_hours[0].weekly[0].day"),
         ("/contact/0/phones/0", json!("8999"), "contact[0].phones[0]"),
         ("/contact/0/phones", json!([]), "contact[0].phones"),
@@ -151,6 +171,46 @@ fn what_may_be_there_once_is_not_there_twice() {
     let mut agents = shop["agent"].as_array().expect("agents").clone();
     agents.push(telephone);
     assert_eq!(wrong("/agent", Value::Array(agents)), ["agent[2].phone_number"], "one telephone is rung for one agent");
+}
+
+#[test]
+fn a_list_names_each_once() {
+    for (pointer, value, path, named) in [
+        ("/group/0/agents", json!(["ann", "bob", "ann"]), "group[0].agents[2]", "\"ann\""),
+        ("/queue/0/primary_groups", json!(["sales", "sales"]), "queue[0].primary_groups[1]", "\"sales\""),
+        ("/queue/0/backup_groups", json!(["help", "help"]), "queue[0].backup_groups[1]", "\"help\""),
+        ("/agent/0/skills", json!(["german:2", "german"]), "agent[0].skills[1]", "\"german\""),
+        ("/queue/0/skills", json!(["german", "french", "german"]), "queue[0].skills[2]", "\"german\""),
+    ] {
+        let told = problems(pointer, value);
+        assert!(told.len() == 1 && told[0].path == path && told[0].reason.contains(named), "{pointer}: {told:?}");
+    }
+    assert_eq!(wrong("/queue/0/backup_groups", json!(["sales"])), Vec::<String>::new(), "both first and as backup is a matter of taste");
+}
+
+#[test]
+fn a_contact_has_fifty_phones_at_the_most() {
+    let phones = |n: usize| (0..n).map(|i| format!("+7999000{i:04}")).collect::<Vec<_>>();
+    assert_eq!(wrong("/contact/0/phones", json!(phones(50))), Vec::<String>::new());
+    assert_eq!(wrong("/contact/0/phones", json!(phones(51))), ["contact[0].phones"]);
+}
+
+#[test]
+fn a_file_has_neither_voice_nor_speed() {
+    let play = |field: &str, value: Value| {
+        let mut node = shop()["ivr_node"][0].clone();
+        (node["node_play_mode"], node[field]) = (json!("play"), value);
+        wrong("/ivr_node/0", node)
+    };
+    assert_eq!(play("voice", json!("female")), ["ivr_node[0].voice"]);
+    assert_eq!(play("speed", json!(1)), ["ivr_node[0].voice"]);
+    assert_eq!(play("speed", json!(0)), Vec::<String>::new());
+}
+
+#[test]
+fn a_menu_is_one_that_is_there_whether_a_caller_meets_it_or_not() {
+    let asleep = json!({"number": "+74955550100", "enable_ivr": false, "ivr_menu": "none"});
+    assert_eq!(wrong("/number/0", asleep), ["number[0].ivr_menu"]);
 }
 
 #[test]
