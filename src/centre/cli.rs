@@ -59,7 +59,8 @@ impl Args {
     /// In words for the operator.
     pub async fn run(self, mut progress: impl FnMut(f64)) -> anyhow::Result<Vec<Report>> {
         anyhow::ensure!((1..=5_000).contains(&self.agents) && (1..=200).contains(&self.queues), "use 1 to 5000 agents and 1 to 200 queues");
-        anyhow::ensure!(self.calls_per_hour > 0.0 && self.hours > 0.0 && self.hours <= 168.0, "use more than 0 calls, and up to 168 hours");
+        let is_bearable = self.calls_per_hour.is_finite() && self.calls_per_hour > 0.0 && self.hours > 0.0 && self.hours <= 168.0;
+        anyhow::ensure!(is_bearable, "use a number of calls above 0, and up to 168 hours");
         anyhow::ensure!((1..=30).contains(&self.poll_s), "use a --poll-s of 1 to 30");
         let parts = [self.ignored, self.rejected, self.ignored + self.rejected];
         anyhow::ensure!(

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tokio::task::JoinSet;
 
 use super::chance::Chance;
@@ -19,6 +19,7 @@ use crate::domain::agent::OfferState;
 use crate::domain::id;
 use crate::domain::spec::{Application, Strategy};
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::validate;
 use crate::ingest::queue::FORM;
 use crate::ingest::{self, Accepted};
 use crate::pbx::action::{Action, Report as Said};
@@ -117,10 +118,12 @@ pub async fn run(plan: &Plan, url: String, mut progress: impl FnMut(f64)) -> any
     settings.secrets.key = Some("00".repeat(32).into());
     let hookflash = open(settings, &clock).await?;
     let spec = centre(plan)?;
+    let problems: Vec<String> = validate::application(&spec).iter().map(ToString::to_string).collect();
+    ensure!(problems.is_empty(), problems.join("\n"));
     let world = World::new(&spec);
     let declared = spec.clone();
     let write = move |conn: &mut crate::store::Conn| {
-        declare::store(conn, None, &declared, Origin::Apply, BEGIN).map_err(|e| StoreError::Refused(format!("{e:?}")))
+        declare::store(conn, None, &declared, Origin::Apply, BEGIN).map_err(|e| StoreError::Refused(e.to_string()))
     };
     hookflash.db.write(Durability::Process, write).await?;
     hookflash.roster.refresh().await?;

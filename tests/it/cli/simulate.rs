@@ -20,3 +20,18 @@ fn strategies_live_the_same_day_and_are_compared() {
     assert_eq!((rows.len(), rows[1][0], rows[2][0]), (3, "top_down", "ring_all"), "{told}");
     assert!(house.run(&["simulate", "contact-centre", "--strategy", "luck"]).failed(2).contains("longest_idle"));
 }
+
+#[test]
+fn what_no_day_can_be_lived_with_is_told_by_its_name() {
+    let house = House::sqlite();
+    for (option, value, told) in [
+        ("--calls-per-hour", "inf", "calls"),
+        ("--calls-per-hour", "NaN", "calls"),
+        ("--hours", "inf", "hours"),
+        ("--wrap-up-s", "-1", "queue[0].wrap_up_time_limit: -1 is out of range; use 0 to 3600\n"),
+        ("--answer-within", "100000", "queue[0].sla_answered_within: 100000 is out of range; use 0 to 86400\n"),
+    ] {
+        let said = house.run(&["simulate", "contact-centre", "--agents", "1", &format!("{option}={value}")]).failed(1);
+        assert!(said.contains(told) && !said.contains("Problem {"), "{option}: {said}");
+    }
+}
