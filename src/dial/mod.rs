@@ -130,8 +130,11 @@ fn plan(app: &App, click: &Click, now: Timestamp) -> Result<Callback, DialError>
     if dst_num == click.src_num || dst_num == extension {
         return invalid("dst_num", "is the source itself".into());
     }
-    if app.spec.blacklist.iter().any(|b| b.number == dst_num && b.outbound_blocked) {
-        return invalid("dst_num", "is on the blacklist for outgoing calls".into());
+    // An outside source is called as well, and first.
+    for (field, number) in [("src_num", &click.src_num), ("dst_num", &dst_num)] {
+        if app.spec.blacklist.iter().any(|b| b.number == *number && b.outbound_blocked) {
+            return invalid(field, "is on the blacklist for outgoing calls".into());
+        }
     }
     if let Pbx::Asterisk(settings) = &app.pbx {
         asterisk::possible(app, settings, outside, &dst_num)?;

@@ -278,10 +278,10 @@ pub struct Blacklisted {
     /// Turned away where an IVR begins.
     #[serde(default = "yes")]
     pub ivr_blocked: bool,
-    /// Turned away where a queue begins.
+    /// Turned away where a queue or the responsible chain begins.
     #[serde(default = "yes")]
     pub queue_blocked: bool,
-    /// Not called either.
+    /// Not called either, as the one or the other side of a click-to-call.
     #[serde(default)]
     pub outbound_blocked: bool,
 }

@@ -33,11 +33,14 @@ pub fn enter(app: &Application, did: Option<&str>, caller: &str) -> (Next, Strin
         return (Next::Default, format!("The number {} is not one of this application.", did.unwrap_or("that was dialled")));
     };
     let tree = number.ivr_menu.as_deref().filter(|_| number.enable_ivr).and_then(|id| app.ivr_tree.iter().find(|t| t.id == id));
+    let listed = app.blacklist.iter().find(|b| b.number == caller);
     match tree.and_then(|tree| entry(app, tree)) {
-        Some(_) if app.blacklist.iter().any(|b| b.number == caller && b.ivr_blocked) => {
-            (Next::Blocked, "The caller is on the blacklist for the IVR.".into())
-        }
+        Some(_) if listed.is_some_and(|b| b.ivr_blocked) => (Next::Blocked, "The caller is on the blacklist for the IVR.".into()),
         Some(node) => (Next::Node(node.id.clone()), format!("The number begins with the IVR node {}.", node.node_name)),
+        // Those whom the chain would ring are spared him as those of a queue are.
+        None if number.responsible && listed.is_some_and(|b| b.queue_blocked) => {
+            (Next::Blocked, "The caller is on the blacklist for queues.".into())
+        }
         None if number.responsible => (Next::Chain, "The number asks for the responsible manager first.".into()),
         None => after_chain(number),
     }
@@ -163,6 +166,7 @@ mod tests {
         let main = Next::To(Target::Queue("main".into()));
         assert_eq!(enters("+74955550100", "+79990000666"), main, "the queue has a door of its own for those");
         assert_eq!(enters("+74955550101", "+79990001101"), Next::Chain);
+        assert_eq!(enters("+74955550101", "+79990000666"), Next::Blocked, "nobody of the chain is rung for him");
         assert_eq!(enters("+74955550102", "+79990001101"), Next::Node("a".into()), "the first node by id is the root");
         assert_eq!(enters("+74955550102", "+79990000666"), Next::Blocked);
         assert_eq!(

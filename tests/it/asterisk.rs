@@ -248,6 +248,9 @@ async fn what_cannot_be_placed_is_said_before_anything_is_asked(#[values(Sqlite,
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("src_num")), "{problem}");
     let (status, problem) = street.click(to("+79995550199")).await;
     assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("dst_num")), "on the blacklist: {problem}");
+    let (status, problem) = street.click(json!({"src_num": "+79995550199", "on_behalf": "101", "dst_num": "102"})).await;
+    assert_eq!((status, &problem["errors"][0]["field"]), (422, &json!("src_num")), "it would be called first: {problem}");
+    assert!(problem["errors"][0]["reason"].as_str().unwrap().contains("on the blacklist"), "{problem}");
     let (status, placed) = street.click(to("102")).await;
     assert_eq!((status, &placed["dst_num"]), (202, &json!("102")), "a colleague needs no line to the outside: {placed}");
     street.close().await;

@@ -34,6 +34,23 @@ async fn a_queue_as_a_step_counts_and_lasts_as_a_queue_does() {
 }
 
 #[actix_web::test]
+async fn whoever_is_on_the_blacklist_rings_nobody_of_the_chain() {
+    with_desk(
+        |app| {
+            chained(app, "[\"group:sales\"]");
+            also(app, r#"blacklist = [ { number = "+79990000666" }, { number = "+79990000667", queue_blocked = false } ]"#);
+        },
+        async |desk| {
+            let blocked = desk.caller("c1", "+79990000666", OTHER).ask().await;
+            assert_eq!(blocked, json!({"action": "hangup", "cause": 21}));
+            assert_eq!((desk.is("ann").await, desk.outcomes("c1").await), ("available", Vec::<String>::new()));
+            assert_eq!(Caller::dialled(&desk.caller("c2", "+79990000667", OTHER).ask().await), "ann", "turned away at IVRs only");
+        },
+    )
+    .await;
+}
+
+#[actix_web::test]
 async fn a_queue_as_a_step_overflows_to_nowhere() {
     with_desk(
         |app| {

@@ -130,7 +130,7 @@ struct Must {
     refused: Vec<(String, String, String)>,
     /// Steps that name nobody.
     empty: Vec<String>,
-    /// The caller is not let into the queue.
+    /// The caller is not let in.
     turned_away: bool,
 }
 
@@ -138,6 +138,10 @@ impl Trial {
     /// `once`: who was refused at a step is not told of again at a later one, and nobody is turned away.
     fn must(&self, once: bool) -> Must {
         let mut must = Must::default();
+        if self.is_blocked && !once {
+            must.turned_away = true;
+            return must;
+        }
         for step in &self.chain {
             let people: Vec<usize> = match *step {
                 "owner" => self.owner.into_iter().collect(),
@@ -146,10 +150,6 @@ impl Trial {
                 "group:g" => self.group.clone(),
                 _ => self.queue.clone(),
             };
-            if *step == "queue:q" && self.is_blocked && !once {
-                must.turned_away = true;
-                return must;
-            }
             if people.is_empty() {
                 must.empty.push((*step).to_owned());
             }

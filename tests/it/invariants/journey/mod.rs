@@ -181,6 +181,9 @@ impl Journey {
             return self.go(room, Place::Node(root));
         }
         if number.responsible {
+            if room.spec.blacklist.iter().any(|b| b.number == asks.caller && b.queue_blocked) {
+                return Some(self.leave(Told::HangsUp(21)));
+            }
             return self.go(room, Place::Step(0));
         }
         self.after_chain(room, asks)
