@@ -1,12 +1,12 @@
 //! Agents: who they are as declared, and what they do now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use actix_web::web::Json as Answer;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::crud;
@@ -21,7 +21,7 @@ use crate::domain::time::Timestamp;
 use crate::http::body::Json;
 use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
-use crate::http::query::{Force, Items, Nothing, Page, Period, Query, Within};
+use crate::http::query::{Force, Items, Limit, Nothing, Page, Period, Query, Within};
 use crate::ingest::engagement::settle_next;
 use crate::roster::App;
 use crate::store::{Conn, Result as StoreResult, agents, live, times};
@@ -52,11 +52,33 @@ struct NewStatus {
     when: Option<When>,
 }
 
+/// Which agents, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// Only those of this group.
+    group: Option<String>,
+    /// Only the one who is this user of the CRM.
+    crm_user: Option<String>,
+    /// Items in one answer: 1 to 500, 50 without it.
+    #[serde(default)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 500, default = 50)]
+    limit: Limit,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// List the agents with their states
-#[utoipa::path(params(Page), responses((status = 200, body = Items<AgentView>)))]
+#[utoipa::path(params(Wanted), responses((status = 200, body = Items<AgentView>)))]
 #[get("/apps/{app}/agents")]
-async fn list(at: AppPath, Query(page): Query<Page>) -> Result<Answer<Items<AgentView>>, Failure> {
-    let declared = crud::list::<Agent>(&at, &page)?;
+async fn list(at: AppPath, Query(query): Query<Wanted>) -> Result<Answer<Items<AgentView>>, Failure> {
+    let Wanted { group, crm_user, limit, cursor } = query;
+    let members = |id: String| at.app.spec.group.iter().filter(|g| g.id == id).flat_map(|g| &g.agents).collect::<HashSet<_>>();
+    let members = group.map(members);
+    let is_wanted =
+        |agent: &Agent| members.as_ref().is_none_or(|m| m.contains(&agent.id)) && (crm_user.is_none() || crm_user == agent.crm_user);
+    let declared = crud::list_of(&at, &Page { limit, cursor }, is_wanted)?;
     let ids = declared.items.iter().map(|a| a.id.clone()).collect();
     Ok(Answer(Items { items: views(&at, ids).await?, next_cursor: declared.next_cursor }))
 }

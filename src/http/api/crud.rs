@@ -13,8 +13,14 @@ use crate::http::extract::AppPath;
 use crate::http::query::{Items, Page};
 
 pub fn list<T: Declared>(at: &AppPath, page: &Page) -> Result<Items<T>, Failure> {
+    list_of(at, page, |_| true)
+}
+
+/// A page of those entries that are wanted.
+pub fn list_of<T: Declared>(at: &AppPath, page: &Page, is_wanted: impl Fn(&T) -> bool) -> Result<Items<T>, Failure> {
     at.must(Action::ReadSettings)?;
-    Items::of_all(T::list(&at.app.spec).clone(), page, |item| item.key().to_owned())
+    let wanted = T::list(&at.app.spec).iter().filter(|item| is_wanted(item)).cloned().collect();
+    Items::of_all(wanted, page, |item: &T| item.key().to_owned())
 }
 
 pub fn get<T: Declared>(at: &AppPath, key: &str) -> Result<T, Failure> {
@@ -59,9 +65,36 @@ pub fn created(request: &HttpRequest, key: &str, body: &impl Serialize) -> HttpR
     HttpResponse::Created().insert_header((header::LOCATION, format!("{}/{name}", request.path()))).json(body)
 }
 
-/// The five routes of a list whose entries are shown as they are declared: the type, what one is called, and the two paths.
+/// The five routes of a list whose entries are shown as they are declared: the type, what one is called, and the two paths. `of`: the field
+/// that names what an entry is a part of, by which the list can be narrowed.
 macro_rules! crud {
     ($item:ty, $one:literal, $all_path:literal, $one_path:literal) => {
+        $crate::http::api::crud::crud!(@ $item, $one, $all_path, $one_path, Page, crud::list);
+    };
+    ($item:ty, $one:literal, $all_path:literal, $one_path:literal, of $whole:ident) => {
+        /// Which page of the list, and of what.
+        #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+        #[serde(deny_unknown_fields)]
+        #[into_params(parameter_in = Query)]
+        struct Wanted {
+            /// Only what belongs to this one.
+            $whole: Option<String>,
+            /// Items in one answer: 1 to 500, 50 without it.
+            #[serde(default)]
+            #[param(value_type = Option<i64>, minimum = 1, maximum = 500, default = 50)]
+            limit: $crate::http::query::Limit,
+            /// `next_cursor` of the page before.
+            cursor: Option<String>,
+        }
+
+        fn wanted(at: &AppPath, query: &Wanted) -> Result<Items<$item>, Failure> {
+            let page = Page { limit: query.limit, cursor: query.cursor.clone() };
+            crud::list_of(at, &page, |item: &$item| query.$whole.as_ref().is_none_or(|whole| *whole == item.$whole))
+        }
+
+        $crate::http::api::crud::crud!(@ $item, $one, $all_path, $one_path, Wanted, wanted);
+    };
+    (@ $item:ty, $one:literal, $all_path:literal, $one_path:literal, $query:ident, $list:path) => {
         use actix_web::web::Json as Answer;
         use actix_web::{HttpRequest, HttpResponse, delete, get, post, put};
         use serde_json::Value;
@@ -78,10 +111,10 @@ macro_rules! crud {
             cfg.service(list).service(create).service(read).service(replace).service(remove);
         }
 
-        #[utoipa::path(params(Page), summary = concat!("List every ", $one), responses((status = 200, body = Items<$item>)))]
+        #[utoipa::path(params($query), summary = concat!("List every ", $one), responses((status = 200, body = Items<$item>)))]
         #[get($all_path)]
-        async fn list(at: AppPath, Query(page): Query<Page>) -> Result<Answer<Items<$item>>, Failure> {
-            Ok(Answer(crud::list(&at, &page)?))
+        async fn list(at: AppPath, Query(query): Query<$query>) -> Result<Answer<Items<$item>>, Failure> {
+            Ok(Answer($list(&at, &query)?))
         }
 
         #[utoipa::path(summary = concat!("Declare a new ", $one), request_body = $item, responses((status = 201, body = $item)))]

@@ -2,4 +2,4 @@
 
 use crate::domain::ivr::IvrKey;
 
-super::crud::crud!(IvrKey, "IVR key", "/apps/{app}/ivr-keys", "/apps/{app}/ivr-keys/{id}");
+super::crud::crud!(IvrKey, "IVR key", "/apps/{app}/ivr-keys", "/apps/{app}/ivr-keys/{id}", of node);

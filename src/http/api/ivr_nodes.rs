@@ -2,4 +2,4 @@
 
 use crate::domain::ivr::IvrNode;
 
-super::crud::crud!(IvrNode, "IVR node", "/apps/{app}/ivr-nodes", "/apps/{app}/ivr-nodes/{id}");
+super::crud::crud!(IvrNode, "IVR node", "/apps/{app}/ivr-nodes", "/apps/{app}/ivr-nodes/{id}", of tree);

@@ -36,6 +36,10 @@ pub struct AgentView {
     /// Since when `state` holds.
     #[schema(format = DateTime)]
     pub since: String,
+    /// Only in wrap-up: until when it lasts.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrap_up_until: Option<String>,
     /// Only while he is left alone after an offer that failed: until when, and why.
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +55,8 @@ pub struct AgentView {
     pub call_id: Option<String>,
     pub groups: Vec<String>,
     pub skills: Vec<String>,
+    /// His share where a queue chooses by `weighted_random`.
+    pub weight: i32,
     pub crm_user: Option<String>,
 }
 
@@ -75,6 +81,7 @@ impl AgentView {
             system_status: word.system_status(),
             state: word,
             since: since.rfc3339(),
+            wrap_up_until: Some(state.wrap_until).filter(|_| word == State::WrapUp).map(Timestamp::rfc3339),
             cool_down_until: Some(state.cool_until).filter(|until| *until > now).map(Timestamp::rfc3339),
             cool_down_cause: state.cool_cause.filter(|_| state.cool_until > now),
             reachability: state.reachability().0,
@@ -82,6 +89,7 @@ impl AgentView {
             call_id: leg.map(|l| l.call_id.clone()).or_else(claimed),
             groups: groups.iter().filter(|g| g.agents.contains(&agent.id)).map(|g| g.id.clone()).collect(),
             skills: agent.skills.clone(),
+            weight: agent.weight,
             crm_user: agent.crm_user.clone(),
         }
     }

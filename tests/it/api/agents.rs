@@ -27,6 +27,9 @@ fn fields(agent: &Value, names: &[&str]) -> Value {
 
 const STATE: [&str; 4] = ["state", "system_status", "call_id", "since"];
 
+/// The fields of a declaration.
+const DECLARED: [&str; 9] = ["id", "name", "extension", "phone_number", "routing_type", "manual_status", "skills", "weight", "crm_user"];
+
 #[actix_web::test]
 async fn an_agent_shows_every_field_of_the_contract() {
     on_both(async |house| {
@@ -34,7 +37,7 @@ async fn an_agent_shows_every_field_of_the_contract() {
             "id": "ann", "name": "Ann Lee", "extension": "101", "phone_number": "+79995550101", "routing_type": 1,
             "manual_status": "AVAILABLE", "manual_reason": null, "next_status": null, "system_status": 1, "state": "available",
             "since": "2025-12-29T09:20:00.000Z", "reachability": "unknown", "reachability_since": null, "call_id": null,
-            "groups": ["sales"], "skills": ["roses"], "crm_user": "42"
+            "groups": ["sales"], "skills": ["roses"], "weight": 1, "crm_user": "42"
         });
         assert_eq!(ann(house).await, expected);
         let all = house.client().await.every(&shop("/agents"), 1).await;
@@ -56,10 +59,13 @@ async fn the_state_follows_the_calls() {
         house.pass_s(20);
         house.event(&call("hangup", 30, "&CallStatus=ANSWER&Duration=25000000")).await;
         assert_eq!(fields(&ann(house).await, &STATE), json!(["wrap_up", 2, null, "2025-12-29T09:20:30.000Z"]));
+        assert_eq!(ann(house).await["wrap_up_until"], "2025-12-29T09:21:00.000Z");
         house.pass_s(12);
         let done =
             house.client().await.send(house.client().await.request(actix_web::http::Method::POST, &shop("/agents/ann/wrap-up/done"))).await;
-        assert_eq!(fields(&done.ok(), &STATE), json!(["available", 1, null, "2025-12-29T09:20:42.000Z"]));
+        let done = done.ok();
+        assert_eq!(fields(&done, &STATE), json!(["available", 1, null, "2025-12-29T09:20:42.000Z"]));
+        assert_eq!(done.get("wrap_up_until"), None);
     })
     .await;
 }
@@ -148,6 +154,44 @@ async fn an_agent_is_declared_changed_and_removed() {
         assert_eq!(client.delete(&format!("{path}?force=true")).await.status, 204);
         client.get(&path).await.refused(404);
         client.post(&shop("/agents"), json!({"id": "ann", "name": "Another Ann"})).await.refused(409);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_is_read_of_an_agent_can_be_written_back() {
+    on_both(async |house| {
+        let client = house.client().await;
+        let full = json!({
+            "id": "eve", "name": "Eve Fox", "extension": "103", "phone_number": "+79995550103", "routing_type": 2, "manual_status": "OFFLINE",
+            "skills": ["german:2"], "weight": 7, "crm_user": "43"
+        });
+        assert_eq!(full.as_object().expect("an object").len(), DECLARED.len());
+        let made = client.post(&shop("/agents"), full.clone()).await.ok();
+        let read: Value = DECLARED.iter().map(|field| ((*field).to_owned(), made[*field].clone())).collect();
+        assert_eq!(read, full);
+        assert_eq!(client.put(&shop("/agents/eve"), read).await.ok(), made);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn agents_are_listed_by_group_and_by_their_user_of_the_crm() {
+    on_both(async |house| {
+        let client = house.client().await;
+        for (query, expected) in [
+            ("", vec!["ann", "bob"]),
+            ("?group=sales", vec!["ann"]),
+            ("?group=none", vec![]),
+            ("?crm_user=42", vec!["ann"]),
+            ("?crm_user=42&group=sales&limit=1", vec!["ann"]),
+            ("?crm_user=4", vec![]),
+        ] {
+            let page = client.get(&shop(&format!("/agents{query}"))).await.ok();
+            let ids: Vec<&str> = page["items"].as_array().expect("items").iter().map(|a| a["id"].as_str().expect("an id")).collect();
+            assert_eq!((ids, &page["next_cursor"]), (expected, &Value::Null), "{query}");
+        }
+        assert_eq!(client.get(&shop("/agents?team=x")).await.refused(400), ["team"]);
     })
     .await;
 }

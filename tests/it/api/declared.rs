@@ -26,6 +26,7 @@ fn lists() -> Vec<List> {
                 (json!({"id": "no spaces", "name": "X"}), "id"),
                 (json!({"name": "X", "agents": ["ann", "eve"]}), "agents[1]"),
                 (json!({"name": "X", "agents": "ann"}), "agents"),
+                (json!({"name": "X", "agents": ["ann", "bob", "ann"]}), "agents[2]"),
                 (json!({"name": "X", "members": []}), "members"),
             ],
         },
@@ -190,6 +191,24 @@ async fn an_ivr_is_built_part_by_part_and_nothing_dangles() {
         }
         assert_eq!(client.post(&shop("/ivr-keys"), key("one", json!({"action": 4, "next_node": "bye"}))).await.status, 201);
         assert_eq!(client.post(&shop("/ivr-keys"), key("again", json!({"action": 6}))).await.refused(422), ["node_key"]);
+        for (path, expected) in [
+            ("/ivr-nodes?tree=menu", vec!["bye", "hello"]),
+            ("/ivr-nodes?tree=menu&limit=500", vec!["bye", "hello"]),
+            ("/ivr-nodes?tree=none", vec![]),
+            ("/ivr-keys?node=hello", vec!["one"]),
+            ("/ivr-keys?node=bye", vec![]),
+        ] {
+            let page = client.get(&shop(path)).await.ok();
+            let ids: Vec<&str> = page["items"].as_array().expect("items").iter().map(|i| i["id"].as_str().expect("an id")).collect();
+            assert_eq!(ids, expected, "{path}");
+        }
+        let one = client.get(&shop("/ivr-nodes?tree=menu&limit=1")).await.ok();
+        let rest = client.get(&shop(&format!("/ivr-nodes?tree=menu&cursor={}", one["next_cursor"].as_str().expect("a cursor")))).await.ok();
+        assert_eq!(
+            (&one["items"][0]["id"], &rest["items"][0]["id"], rest["items"].as_array().map(Vec::len)),
+            (&json!("bye"), &json!("hello"), Some(1))
+        );
+        assert_eq!(client.get(&shop("/ivr-trees?tree=menu")).await.refused(400), ["tree"]);
         client.delete(&shop("/ivr-nodes/bye")).await.refused(409);
         assert_eq!(client.delete(&shop("/ivr-nodes/bye?force=true")).await.status, 204);
         client.get(&shop("/ivr-keys/one")).await.refused(404);
