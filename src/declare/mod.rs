@@ -13,6 +13,7 @@ pub mod seal;
 mod tree;
 mod words;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::agent::AgentState;
@@ -110,28 +111,38 @@ fn write_difference(
     }
     let had = old.map(|(_, items)| items).unwrap_or_default();
     let wanted = roster::items_of(new, origin)?;
+    let (known_by_name, wanted_by_name) = (by_name(had), by_name(&wanted));
     for item in &wanted {
-        let known = had.iter().find(|h| h.kind == item.kind && h.id == item.id);
+        let known = known_by_name.get(&name(item));
         if known.is_none_or(|k| k.body != item.body) {
             roster::put_item(conn, new.id, item)?;
             let verb = if known.is_some() { "changed" } else { "added" };
             differences.push(Difference { verb, what: item.kind.as_str(), id: item.id.clone() });
         }
     }
-    for gone in had.iter().filter(|h| !wanted.iter().any(|w| w.kind == h.kind && w.id == h.id)) {
+    for gone in had.iter().filter(|h| !wanted_by_name.contains_key(&name(h))) {
         roster::delete_item(conn, new.id, gone.kind, &gone.id)?;
         if gone.kind == Kind::Agent {
             agents::remove(conn, new.id, &gone.id)?;
         }
         differences.push(Difference { verb: "removed", what: gone.kind.as_str(), id: gone.id.clone() });
     }
+    let lines: HashMap<&str, _> = old.iter().flat_map(|(old, _)| &old.agent).map(|a| (a.id.as_str(), a.line())).collect();
     for agent in &new.agent {
-        let moved = old.and_then(|(old, _)| old.agent.iter().find(|a| a.id == agent.id)).is_none_or(|a| a.line() != agent.line());
-        if moved {
+        if lines.get(agent.id.as_str()).is_none_or(|line| *line != agent.line()) {
             agents::declare(conn, new.id, agent.line(), &AgentState::new(&agent.id, agent.manual_status, now))?;
         }
     }
     Ok(differences)
+}
+
+/// What makes two items the same one.
+fn name(item: &Item) -> (Kind, &str) {
+    (item.kind, &item.id)
+}
+
+fn by_name(items: &[Item]) -> HashMap<(Kind, &str), &Item> {
+    items.iter().map(|item| (name(item), item)).collect()
 }
 
 /// Remembers that an extension is an IVR, because it asked where a call shall go. Anything that is declared already stays.
