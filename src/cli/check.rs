@@ -18,7 +18,7 @@ use crate::config::{Finding, Settings};
 use crate::crm;
 use crate::declare::{InItem, seal};
 use crate::domain::time::Clock;
-use crate::domain::{ivr, validate};
+use crate::domain::{doubts, validate};
 use crate::pbx::Pbx;
 use crate::provision::{self, Provision};
 use crate::roster::secret_context;
@@ -168,11 +168,9 @@ fn applications(conn: &mut Conn, vault: &Vault, findings: &mut Vec<Finding>) -> 
             let key = InItem::find(&app, &problem.path).map_or_else(|| problem.path.clone(), |item| item.path());
             findings.push(finding(&place, &key, problem.reason, "declare it anew with `hookflash apply`"));
         }
-        for doubt in ivr::doubts(&app) {
+        for doubt in doubts::of(&app) {
             let key = InItem::find(&app, &doubt.path).map_or_else(|| doubt.path.clone(), |item| item.path());
-            let mend =
-                if doubt.path.starts_with("queue") { "declare it anew" } else { "mend the tree's keys, or remove what is not needed" };
-            findings.push(finding(&place, &key, doubt.reason, mend));
+            findings.push(finding(&place, &key, doubt.reason, doubt.mend));
         }
         for agent in contacts::agents_named(conn, app.id)?.iter().filter(|id| !app.agent.iter().any(|a| a.id == **id)) {
             let reason = format!("there is no agent {agent:?}, whom a contact names");

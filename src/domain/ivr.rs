@@ -1,13 +1,9 @@
 //! IVR trees as they are declared: nodes that speak, keys that lead on (Stringee page, section 3.7).
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::queue::{Door, Target};
 use super::spec::Application;
-use super::validate::Problem;
 use crate::text_enum;
 
 text_enum! {
@@ -107,62 +103,6 @@ pub struct IvrKey {
     pub to_phone_number: Option<String>,
 }
 
-/// What is allowed and hardly meant: nodes that no caller reaches, rounds that a caller makes who presses nothing, and queues that send on to
-/// each other whom they cannot take.
-pub fn doubts(app: &Application) -> Vec<Problem> {
-    let mut found = Vec::new();
-    for tree in &app.ivr_tree {
-        let nodes: Vec<&IvrNode> = app.ivr_node.iter().filter(|n| n.tree == tree.id).collect();
-        if nodes.is_empty() {
-            found.push(Problem::new(format!("ivr_tree {:?}", tree.id), "has no node: nobody can be led to it"));
-        }
-    }
-    let next = |node: &str, silent: bool| {
-        let keys = app.ivr_key.iter().filter(move |k| k.node == node && (!silent || k.node_key == EMPTY_KEY));
-        keys.filter_map(|k| k.next_node.clone()).collect::<Vec<_>>()
-    };
-    let roots = app.ivr_tree.iter().filter_map(|tree| entry(app, tree)).map(|n| n.id.clone()).collect();
-    let reached = walk(roots, |node| next(node, false));
-    for (i, node) in app.ivr_node.iter().enumerate() {
-        if !reached.contains(&node.id) {
-            found.push(Problem::new(format!("ivr_node[{i}]"), "is never reached: no tree begins with it, and no key leads to it"));
-        }
-        if walk(next(&node.id, true), |node| next(node, true)).contains(&node.id) {
-            let reason = "comes round again to a caller who presses nothing; lead EMPTY_KEY out of the round";
-            found.push(Problem::new(format!("ivr_node[{i}]"), reason));
-        }
-    }
-    let sends_on = |id: &str| {
-        let queue = app.queue.iter().find(|q| q.id == id);
-        let doors = [Door::Full, Door::Closed, Door::NoStaff].into_iter().filter_map(move |door| queue?.overflow(door));
-        doors.filter_map(|to| if let Target::Queue(id) = to { Some(id) } else { None }).collect::<Vec<_>>()
-    };
-    for (i, queue) in app.queue.iter().enumerate() {
-        if walk(sends_on(&queue.id), sends_on).contains(&queue.id) {
-            let reason = "sends calls on that come back to it, and are hung up then: lead overflow_full, overflow_closed or overflow_no_staff out of the round";
-            found.push(Problem::new(format!("queue[{i}]"), reason));
-        }
-        let has_agents = |id: &String| app.group.iter().any(|g| g.id == *id && !g.agents.is_empty());
-        let is_empty = !queue.primary_groups.iter().chain(&queue.backup_groups).any(has_agents);
-        if is_empty && queue.maximum_queue_wait_time == 0 && queue.overflow_no_staff.is_none() {
-            let reason = "has no agents, and lets its callers wait without end: give it a group, or a maximum_queue_wait_time";
-            found.push(Problem::new(format!("queue[{i}]"), reason));
-        }
-    }
-    found
-}
-
-/// Everything that is reached from some nodes, they included.
-fn walk(mut ahead: Vec<String>, next: impl Fn(&str) -> Vec<String>) -> BTreeSet<String> {
-    let mut seen = BTreeSet::new();
-    while let Some(node) = ahead.pop() {
-        if seen.insert(node.clone()) {
-            ahead.extend(next(&node));
-        }
-    }
-    seen
-}
-
 /// The node where a tree begins.
 pub fn entry<'a>(app: &'a Application, tree: &IvrTree) -> Option<&'a IvrNode> {
     match &tree.root_node {
@@ -177,34 +117,9 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn nodes_that_nobody_reaches_and_rounds_without_a_key_are_told() {
-        let node = |id: &str| json!({"id": id, "tree": "m", "node_name": id, "node_play_mode": "talk", "node_play_content": "x"});
-        let key =
-            |id: &str, node: &str, name: &str, to: &str| json!({"id": id, "node": node, "node_key": name, "action": 4, "next_node": to});
-        let app: Application = serde_json::from_value(json!({
-            "id": 1, "name": "S", "pbx": "asterisk", "login": "p",
-            "ivr_tree": [{"id": "m", "tree_name": "M", "root_node": "a"}, {"id": "empty", "tree_name": "E"}],
-            "ivr_node": [node("a"), node("b"), node("c"), node("d")],
-            "ivr_key": [key("1", "a", "1", "b"), key("2", "b", "EMPTY_KEY", "c"), key("3", "c", "EMPTY_KEY", "b"), key("4", "c", "0", "a")],
-        }))
-        .expect("an application");
-        let told: Vec<(String, bool)> = doubts(&app).into_iter().map(|p| (p.path, p.reason.contains("never reached"))).collect();
-        let expected = [("ivr_tree \"empty\"", false), ("ivr_node[1]", false), ("ivr_node[2]", false), ("ivr_node[3]", true)];
-        assert_eq!(told, expected.map(|(path, unreached)| (path.to_owned(), unreached)));
-    }
-
-    #[test]
-    fn queues_that_send_on_to_each_other_are_told() {
-        let queue = |id: &str, door: &str, to: &str| json!({"id": id, "name": id, door: to});
-        let app: Application = serde_json::from_value(json!({
-            "id": 1, "name": "S", "pbx": "asterisk", "login": "p",
-            "queue": [
-                queue("a", "overflow_full", "queue:b"), queue("b", "overflow_closed", "queue:c"), queue("c", "overflow_no_staff", "queue:a"),
-                queue("d", "overflow_full", "queue:a"), queue("e", "overflow_timeout", "queue:f"), queue("f", "overflow_timeout", "queue:e"),
-            ],
-        }))
-        .expect("an application");
-        let told: Vec<String> = doubts(&app).into_iter().map(|p| p.path).collect();
-        assert_eq!(told, ["queue[0]", "queue[1]", "queue[2]"]);
+    fn a_node_that_says_no_more_is_ended_by_a_key_plays_once_and_waits_five_seconds() {
+        let bare = json!({"tree": "m", "node_name": "n", "node_play_mode": "talk", "node_play_content": "x"});
+        let node: IvrNode = serde_json::from_value(bare).expect("a node");
+        assert_eq!((node.barge_in, node.loop_count, node.keypress_timeout, node.sched, node.speed), (true, 1, 5, 0, 0));
     }
 }

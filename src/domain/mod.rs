@@ -8,6 +8,7 @@ pub mod call_log;
 pub mod callback;
 pub mod decision;
 pub mod declared;
+pub mod doubts;
 pub mod erlang;
 pub mod event;
 pub mod health;

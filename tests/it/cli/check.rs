@@ -72,6 +72,37 @@ fn what_is_broken_is_found_with_its_place() {
 }
 
 #[test]
+fn what_is_allowed_and_hardly_meant_is_a_finding_with_its_mend() {
+    for house in House::each() {
+        house.write(
+            "shop.toml",
+            r#"
+            [[application]]
+            id = 808
+            name = "Flower shop by post"
+            pbx = "asterisk"
+            login = "pbx1"
+            agent = [{ id = "ann", name = "Ann Lee", extension = "101" }]
+            group = [{ id = "sales", name = "Sales", agents = ["ann"] }]
+            queue = [{ id = "main", name = "Main", primary_groups = ["sales"] }, { id = "late", name = "Late", maximum_queue_wait_time = 0 }]
+            number = [{ number = "+74955550100", queue = "main" }, { number = "+74955550200" }]
+            ivr_tree = [{ id = "menu", tree_name = "Menu" }]
+            "#,
+        );
+        house.run(&["apply", "shop.toml"]).ok();
+        let run = house.run(&["check"]);
+        assert_eq!((run.status, run.err.as_str()), (1, ""));
+        assert_eq!(
+            run.out,
+            "application 808: ivr_tree \"menu\": has no node: nobody can be led to it; declare a node of it, or remove it\n\
+             application 808: queue \"late\": has no agents, and lets its callers wait without end; give it a group, or a maximum_queue_wait_time\n\
+             application 808: number \"+74955550200\": leads nowhere here: its calls take the PBX's own route; give it a queue, an ivr_menu with enable_ivr, or responsible\n\
+             3 findings\n"
+        );
+    }
+}
+
+#[test]
 fn a_certificate_that_is_none_is_a_finding() {
     let mut house = House::sqlite();
     house.write("cert.pem", "not a certificate\n");
