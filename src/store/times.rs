@@ -186,16 +186,28 @@ pub fn file(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) ->
     Ok(on_backend!(conn, |c| diesel::delete(agent_marks::table.filter(these())).execute(c))?)
 }
 
-/// Deletes up to `limit` marks before `before`, of which a later one is known; how many it deleted.
-pub fn prune(conn: &mut Conn, application: i64, agent: &str, before: Timestamp, limit: i64) -> Result<usize> {
+/// The first agent after this one, by name, of whom there are marks that were filed.
+pub fn next_agent(conn: &mut Conn, application: i64, after: &str) -> Result<Option<String>> {
+    Ok(on_backend!(conn, |c| agent_times::table
+        .filter(agent_times::application.eq(application).and(agent_times::agent.gt(after)))
+        .order(agent_times::agent)
+        .select(agent_times::agent)
+        .first(c)
+        .optional())?)
+}
+
+/// Deletes up to `limit` marks before `before`; how many it deleted. Of one who `is_here` the last of them stays.
+pub fn prune(conn: &mut Conn, application: i64, agent: &str, is_here: bool, before: Timestamp, limit: i64) -> Result<usize> {
     let mut old: Vec<i64> = on_backend!(conn, |c| agent_times::table
         .filter(agent_times::application.eq(application).and(agent_times::agent.eq(agent)).and(agent_times::at.lt(before.0)))
         .order(agent_times::at)
         .limit(limit)
         .select(agent_times::at)
         .load(c))?;
-    // The last one still says what the agent is at the edge.
-    old.pop();
+    if is_here {
+        // It still says what the agent is at the edge.
+        old.pop();
+    }
     for at in &old {
         on_backend!(conn, |c| diesel::delete(agent_times::table.find((application, agent, at))).execute(c))?;
     }

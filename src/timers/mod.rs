@@ -9,7 +9,7 @@ mod history;
 mod legs;
 mod offers;
 mod presence;
-mod retention;
+pub mod retention;
 mod statuses;
 mod waiting;
 

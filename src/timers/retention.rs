@@ -1,5 +1,6 @@
 //! Old rows go, or move to where they are read sooner; a few at a time, so that nothing else waits for it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::app::Hookflash;
@@ -37,9 +38,7 @@ pub async fn sweep(server: &Arc<Hookflash>) -> Result<()> {
             prune(server, move |conn| calls::prune(conn, app, limit, AT_ONCE)).await?;
             prune(server, move |conn| routed::prune(conn, app, limit, AT_ONCE)).await?;
             prune(server, move |conn| agent_sums::prune(conn, app, limit, AT_ONCE)).await?;
-            for agent in agents_of(server, app) {
-                prune(server, move |conn| times::prune(conn, app, &agent, limit, AT_ONCE)).await?;
-            }
+            prune_marks(server, app, limit).await?;
         }
     }
     Ok(())
@@ -66,6 +65,18 @@ async fn sum_up_marks(server: &Hookflash, app: i64, now: Timestamp) -> Result<()
 
 fn agents_of(server: &Hookflash, app: i64) -> Vec<String> {
     server.roster.app(app).map(|a| a.spec.agent.iter().map(|agent| agent.id.clone()).collect()).unwrap_or_default()
+}
+
+/// Of all of whom there are marks, those too who are declared no more.
+async fn prune_marks(server: &Hookflash, app: i64, limit: Timestamp) -> Result<()> {
+    let here = agents_of(server, app).into_iter().collect::<HashSet<_>>();
+    let mut last = String::new();
+    while let Some(agent) = server.db.read(move |conn| times::next_agent(conn, app, &last)).await? {
+        let (one, is_here) = (agent.clone(), here.contains(&agent));
+        prune(server, move |conn| times::prune(conn, app, &one, is_here, limit, AT_ONCE)).await?;
+        last = agent;
+    }
+    Ok(())
 }
 
 fn prune_journal(conn: &mut Conn, app: i64, limit: Timestamp) -> Result<usize> {

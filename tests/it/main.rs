@@ -21,6 +21,7 @@ mod lookup;
 mod prepared;
 mod presence;
 mod provision;
+mod retention;
 mod simulated;
 mod store;
 mod support;
