@@ -305,6 +305,27 @@ fn the_client_is_the_one_who_is_believed_most_and_outside() {
     assert_eq!(lost.legs[0].number.as_deref(), Some("+79990001122"));
 }
 
+/// 101 passes the call on to a phone outside, 5 s after it has begun to ring; what ends there is the ring, and no talk and no call of its own.
+#[test]
+fn a_phone_that_passes_a_call_on_stops_ringing_and_nothing_else() {
+    let passed_on = |key: &str, at_s: i64| {
+        let mut event = told(key, true, Some(at_s), Phase::Begin);
+        if let What::Leg(leg) = &mut event.what {
+            (leg.direction, leg.transferred) = (Ranked::new(1, Direction::Out), true);
+        }
+        event
+    };
+    let begin = told("17.1", true, Some(10), Phase::Begin);
+    let ended_at = |events: &[CallEvent], key: &str| {
+        let legs = legs(events);
+        legs.iter().find(|l| l.sub_call_id.as_deref() == Some(key)).expect("the leg").ended_at
+    };
+    assert_eq!(ended_at(&[begin.clone(), passed_on("17.2", 15)], "17.1"), Some(Timestamp(15 * SECOND)));
+    assert_eq!(ended_at(&[begin.clone(), passed_on("17.2", 15)], "17.2"), None, "the leg that goes out is the one that rings now");
+    let talking = [begin, told("17.1", true, Some(12), Phase::Answer), passed_on("17.2", 15)];
+    assert_eq!(ended_at(&talking, "17.1"), None, "whoever talks on 101 goes on talking");
+}
+
 #[test]
 fn facts_are_stored_without_what_is_not_so_and_read_back_as_they_were() {
     let mut facts = CallFacts::default();

@@ -142,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_no_line_or_calls_himself_can_never_be_rung() {
+        let ann = app().agent[0].clone();
+        let nowhere = Agent { extension: None, ..ann.clone() };
+        assert!(may_later(&ann, "+79990001101"));
+        assert!(!may_later(&ann, "+79990000001") && !may_later(&ann, "10a"), "he calls himself");
+        assert!(!may_later(&nowhere, "+79990001101"), "he has no phone");
+    }
+
+    #[test]
     fn a_phone_that_is_away_matters_to_whoever_is_rung_on_it() {
         let app = app();
         let tries = Default::default();
