@@ -17,8 +17,9 @@ pub mod metric {
     pub const EVENTS: &str = "hookflash_events_total";
     /// Routing decisions \[pbx, outcome: agent, nobody, list\].
     pub const DECISIONS: &str = "hookflash_decisions_total";
-    /// Routing decisions that the deadline cut short \[pbx\].
+    /// Routing decisions that could not be recorded \[pbx\].
     pub const DECISIONS_FORGOTTEN: &str = "hookflash_decisions_forgotten_total";
+    /// Routing decisions that the deadline cut short \[pbx\].
     pub const DECISIONS_LATE: &str = "hookflash_decisions_late_total";
     /// REST requests answered \[status\].
     pub const API_REQUESTS: &str = "hookflash_api_requests_total";
