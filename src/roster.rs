@@ -31,10 +31,7 @@ pub struct App {
 impl App {
     fn new(spec: Application, pbx: Pbx, key: Option<std::result::Result<SecretString, String>>) -> App {
         let agents = spec.agent.iter().enumerate().map(|(i, a)| (a.id.clone(), i)).collect();
-        let line = |(i, a): (usize, &Agent)| Some((a.line()?.to_owned(), i));
-        let own = |(i, a): (usize, &Agent)| Some((a.extension.clone()?, i));
-        let people = || spec.agent.iter().enumerate();
-        let by_extension = people().filter_map(line).chain(people().filter_map(own)).collect();
+        let by_extension = spec.agent.iter().enumerate().flat_map(|(i, a)| a.lines().map(move |line| (line.to_owned(), i))).collect();
         let mut types: HashMap<String, ExtensionType> = spec.extension.iter().map(|e| (e.number.clone(), e.kind)).collect();
         types.extend(spec.agent.iter().filter_map(|a| Some((a.extension.clone()?, ExtensionType::Phone))));
         App { spec, pbx, key, agents, by_extension, types }

@@ -43,7 +43,7 @@ pub fn report(conn: &mut Conn, app: &App, call: &str, report: &Report, now: Time
             // Nothing has told when he answered: he rang from here on, and the rest was the talk.
             let answered_at = pending.first().map_or(now.0, |offer| offer.made_at);
             entry.outcome = Some(EntryOutcome::Answered.as_str().into());
-            (entry.ended_at, entry.answered_at, entry.talk_us) = (Some(now.0), Some(answered_at), now.0 - answered_at);
+            (entry.ended_at, entry.answered_at, entry.talk_us) = (Some(answered_at), Some(answered_at), now.0 - answered_at);
             entry.agent = if let [one] = pending.as_slice() { Some(one.agent.clone()) } else { None };
             routed::save_entry(conn, &entry)?;
         }

@@ -16,7 +16,6 @@ mod words;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::agent::AgentState;
 use crate::domain::spec::{Application, Extension, ExtensionType};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::validate::{self, Problem};
@@ -127,10 +126,11 @@ fn write_difference(
         }
         differences.push(Difference { verb: "removed", what: gone.kind.as_str(), id: gone.id.clone() });
     }
-    let lines: HashMap<&str, _> = old.iter().flat_map(|(old, _)| &old.agent).map(|a| (a.id.as_str(), a.line())).collect();
+    let of_old = old.iter().flat_map(|(old, _)| &old.agent);
+    let lines_of: HashMap<&str, Vec<&str>> = of_old.map(|a| (a.id.as_str(), a.lines().collect())).collect();
     for agent in &new.agent {
-        if lines.get(agent.id.as_str()).is_none_or(|line| *line != agent.line()) {
-            agents::declare(conn, new.id, agent.line(), &AgentState::new(&agent.id, agent.manual_status, now))?;
+        if lines_of.get(agent.id.as_str()).is_none_or(|lines| !agent.lines().eq(lines.iter().copied())) {
+            agents::declare(conn, new.id, agent, now)?;
         }
     }
     Ok(differences)

@@ -205,7 +205,7 @@ fn busy(conn: &mut Conn, app: &App, callback: &Callback, now: Timestamp) -> Stor
             Ok((!won).then(|| format!("{} ({extension}) is busy", agent.name)))
         }
         None => {
-            let (ringing, talking) = live::count(conn, app.id(), extension)?;
+            let (ringing, talking) = live::count(conn, app.id(), [extension.as_str()])?;
             Ok((ringing + talking > 0).then(|| format!("{extension} is busy")))
         }
     }

@@ -301,6 +301,12 @@ impl Agent {
     pub fn line(&self) -> Option<&str> {
         if self.routing_type == 2 { self.phone_number.as_deref() } else { self.extension.as_deref() }
     }
+
+    /// Where he may be on a call: what is rung for him, and his extension, at which he may call and be called all the same.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let (line, extension) = (self.line(), self.extension.as_deref());
+        line.into_iter().chain(extension.filter(|_| extension != line))
+    }
 }
 
 fn one() -> i32 {

@@ -49,14 +49,14 @@ pub fn follow(conn: &mut Conn, app: &App, change: &Change<'_>, extensions: &[Str
         if let Some(mut state) = agents::lock(conn, app.id(), &agent)? {
             let now = state.no_earlier(now);
             let before = state.outlook(now);
-            let extension = app.agent(&agent).and_then(|a| a.line());
-            let counts = match extension {
-                Some(extension) if work.recount => Some(live::count(conn, app.id(), extension)?),
+            let declared = app.agent(&agent);
+            let counts = match declared {
+                Some(declared) if work.recount => Some(live::count(conn, app.id(), declared.lines())?),
                 _ => None,
             };
             let wrap_up = if work.talked_until.is_some() { wrap_up(conn, app, change.call)? } else { WrapUp::default() };
             settle(&mut state, app, change.call, &work, counts, wrap_up.seconds, now);
-            agents::save(conn, app.id(), extension, &state)?;
+            agents::save(conn, app.id(), declared.and_then(|a| a.line()), &state)?;
             if state.outlook(now) != before {
                 times::record_after(conn, app.id(), &state, now, times::PHONE, wrap_up.queue)?;
             }
@@ -102,10 +102,14 @@ pub struct WrapUp<'a> {
     pub queue: Option<&'a str>,
 }
 
-/// Wrap-up after a call: that of the queue that it came from, else the application's.
+/// Wrap-up after a call: that of the queue in which it was answered, else the application's.
 pub fn wrap_up<'a>(conn: &mut Conn, app: &'a App, call: &str) -> Result<WrapUp<'a>> {
-    let from = if app.pbx.asks_again() { routed::get(conn, app.id(), call)? } else { None };
-    let queue = from.and_then(|row| row.queue).and_then(|id| app.spec.queue.iter().find(|q| q.id == id));
+    let row = if app.pbx.asks_again() { routed::get(conn, app.id(), call)? } else { None };
+    let entry = match row {
+        Some(row) => routed::entry(conn, app.id(), call, row.entry)?.filter(|entry| entry.may_be_answered()),
+        None => None,
+    };
+    let queue = entry.and_then(|entry| app.spec.queue.iter().find(|q| q.id == entry.queue));
     let seconds = queue.map_or(app.spec.routing.wrap_up_s, |q| q.wrap_up_s());
     Ok(WrapUp { seconds, queue: queue.map(|q| q.id.as_str()) })
 }

@@ -83,8 +83,7 @@ fn follow_entry(
     now: Timestamp,
 ) -> Result<()> {
     let Some(entry) = routed::entry(conn, app.id(), change.call, row.entry)? else { return Ok(()) };
-    let open = matches!(entry.outcome(), None | Some(EntryOutcome::Abandoned | EntryOutcome::Answered));
-    if !open {
+    if !entry.may_be_answered() {
         return Ok(());
     }
     let mut news = entry.clone();

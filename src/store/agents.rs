@@ -6,6 +6,7 @@ use super::prepared::{kept, one_of, update};
 use super::schema::agent_states;
 use super::{Conn, Result, live, times};
 use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin, State};
+use crate::domain::spec::Agent;
 use crate::domain::time::Timestamp;
 use crate::on_backend;
 
@@ -135,24 +136,21 @@ pub fn save(conn: &mut Conn, application: i64, extension: Option<&str>, state: &
     Ok(on_backend!(conn, |c| kept!(update(agent_states::table, this, &row)).run(c))?)
 }
 
-/// Makes the state of a new agent, or follows the change of his extension: what is live there is his from now on.
-pub fn declare(conn: &mut Conn, application: i64, extension: Option<&str>, fresh: &AgentState) -> Result<()> {
-    let known = lock(conn, application, &fresh.agent)?;
-    let (ringing, talking) = match extension {
-        Some(extension) => live::count(conn, application, extension)?,
-        None => (0, 0),
-    };
+/// Makes the state of a new agent, or follows the change of his lines: what is live there is his from now on.
+pub fn declare(conn: &mut Conn, application: i64, agent: &Agent, now: Timestamp) -> Result<()> {
+    let known = lock(conn, application, &agent.id)?;
+    let (ringing, talking) = live::count(conn, application, agent.lines())?;
     let state = match known {
         Some(known) => AgentState { ringing, talking, ..known },
         None => {
-            let state = AgentState { ringing, talking, ..fresh.clone() };
-            let row = Row::from_state(application, extension, &state);
+            let state = AgentState { ringing, talking, ..AgentState::new(&agent.id, agent.manual_status, now) };
+            let row = Row::from_state(application, agent.line(), &state);
             on_backend!(conn, |c| diesel::insert_into(agent_states::table).values(&row).on_conflict_do_nothing().execute(c))?;
-            times::record(conn, application, &state, state.status_since, times::ROUTER)?;
+            times::record(conn, application, &state, now, times::ROUTER)?;
             state
         }
     };
-    save(conn, application, extension, &state)
+    save(conn, application, agent.line(), &state)
 }
 
 pub fn remove(conn: &mut Conn, application: i64, agent: &str) -> Result<()> {

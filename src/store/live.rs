@@ -41,14 +41,18 @@ pub fn remove(conn: &mut Conn, application: i64, call: &str, leg: &str) -> Resul
     Ok(on_backend!(conn, |c| kept!(diesel::delete(live_legs::table.find((application, call, leg)))).run(c))?)
 }
 
-/// How many live legs of an extension ring, and how many talk.
-pub fn count(conn: &mut Conn, application: i64, extension: &str) -> Result<(i32, i32)> {
-    let up = live_legs::table
-        .filter(live_legs::application.eq(application).and(live_legs::extension.eq(extension)).and(live_legs::given_up.eq(false)))
-        .select(live_legs::answered);
-    let answered: Vec<bool> = on_backend!(conn, |c| kept!(up).load(c))?;
-    let talking = answered.iter().filter(|a| **a).count() as i32;
-    Ok((answered.len() as i32 - talking, talking))
+/// How many live legs of some extensions ring, and how many talk.
+pub fn count<'a>(conn: &mut Conn, application: i64, extensions: impl IntoIterator<Item = &'a str>) -> Result<(i32, i32)> {
+    let (mut ringing, mut talking) = (0, 0);
+    for extension in extensions {
+        let up = live_legs::table
+            .filter(live_legs::application.eq(application).and(live_legs::extension.eq(extension)).and(live_legs::given_up.eq(false)))
+            .select(live_legs::answered);
+        let answered: Vec<bool> = on_backend!(conn, |c| kept!(up).load(c))?;
+        let talks = answered.iter().filter(|a| **a).count() as i32;
+        (ringing, talking) = (ringing + answered.len() as i32 - talks, talking + talks);
+    }
+    Ok((ringing, talking))
 }
 
 /// The calls that an extension is in now.

@@ -62,6 +62,11 @@ impl QueueEntry {
     pub fn outcome(&self) -> Option<EntryOutcome> {
         self.outcome.as_deref().and_then(EntryOutcome::parse)
     }
+
+    /// It was answered here, or may turn out to have been: the call has not gone on from here unanswered.
+    pub fn may_be_answered(&self) -> bool {
+        matches!(self.outcome(), None | Some(EntryOutcome::Abandoned | EntryOutcome::Answered))
+    }
 }
 
 condition! {

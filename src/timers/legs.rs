@@ -106,10 +106,10 @@ fn recount(conn: &mut Conn, app: &App, extension: &str, now: Timestamp) -> Resul
     let Some(agent) = app.agent_of(extension) else { return Ok(()) };
     let Some(mut state) = agents::lock(conn, app.id(), &agent.id)? else { return Ok(()) };
     let now = state.no_earlier(now);
-    (state.ringing, state.talking) = live::count(conn, app.id(), extension)?;
+    (state.ringing, state.talking) = live::count(conn, app.id(), agent.lines())?;
     state.engaged_since = now;
     engagement::settle_next(&mut state, now);
-    agents::save(conn, app.id(), Some(extension), &state)?;
+    agents::save(conn, app.id(), agent.line(), &state)?;
     times::record(conn, app.id(), &state, now, times::ROUTER)
 }
 

@@ -2,8 +2,10 @@
 
 use hookflash::domain::spec::Application;
 use hookflash::routing::record;
+use hookflash::timers;
 use serde_json::{Value, json};
 
+use crate::support::hooks::leg;
 use crate::support::{Backend, House};
 
 const STRANGER: &str = "+79990001101";
@@ -138,5 +140,23 @@ async fn a_manager_who_is_named_whatever_his_state_is_recorded_too() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let house = House::open_with(backend, |_| {}, |app| app.routing.only_available = false).await;
         assert_eq!(named(&house, "c1", "+79995550101").await, (Some("ann".into()), "Ann Lee (owner) is named whatever his state.".into()));
+    }
+}
+
+#[actix_web::test]
+async fn who_talks_at_the_extension_that_was_named_is_busy_whatever_telephone_is_his_own() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let own = |app: &mut Application| (app.agent[0].routing_type, app.agent[0].phone_number) = (2, Some("+79995550177".into()));
+        let house = House::open_with(backend, |_| {}, own).await;
+        assert_eq!(named(&house, "c1", "+79995550101").await.0.as_deref(), Some("ann"));
+        for (kind, second) in [("dial-in", 1), ("answer", 3)] {
+            house.event(&leg(kind, "c1", "101", second, "")).await;
+        }
+        house.pass_s(30);
+        timers::sweep(&house.hookflash).await;
+        assert_eq!(named(&house, "c2", "+79995550101").await.0.as_deref(), Some("bob"), "her claim is over, her talk is not");
+        let client = house.client().await;
+        let ann = client.get("/api/v1/apps/807/agents/ann").await.ok();
+        assert_eq!((&ann["state"], ann["call_id"].is_string()), (&json!("on_call"), true), "{ann}");
     }
 }

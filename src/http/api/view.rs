@@ -66,7 +66,7 @@ impl AgentView {
         let fresh = || AgentState::new(&agent.id, agent.manual_status, now);
         let state = state.cloned().unwrap_or_else(fresh);
         let (word, since) = state.at(now);
-        let leg = legs.iter().find(|l| agent.extension.as_ref() == Some(&l.extension));
+        let leg = legs.iter().find(|l| agent.lines().any(|line| line == l.extension));
         // A claim for a callback of his own is held under a name that is no call's.
         let claimed = || state.live_claim(now).map(|c| c.call.clone()).filter(|call| is_call_id(call));
         AgentView {

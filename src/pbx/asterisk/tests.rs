@@ -7,13 +7,15 @@ use super::{Settings, reply, webhook};
 use crate::domain::agent::OfferState;
 use crate::domain::event::{CallEvent, Direction, EndStatus, Phase, What};
 use crate::domain::phone::{Numbering, Party};
+use crate::domain::spec::ExtensionType;
 use crate::pbx::action::{Action, Dial, Line};
 use crate::pbx::{Context, Raw, RoutingRequest};
 
 fn with_context<T>(work: impl FnOnce(&Context<'_>) -> T) -> T {
     let numbering = Numbering { country: Some("RU"), prefix: None, is_extension: &|e| e == "101", code_without_plus: false };
     let agent_line = |id: &str| (id == "ann").then(|| "101".to_owned());
-    work(&Context { numbering, extension_type: &|_| None, agent_line: &agent_line, is_agents: &|line| line == "101" })
+    let extension_type = |e: &str| (e == "108").then_some(ExtensionType::Phone);
+    work(&Context { numbering, extension_type: &extension_type, agent_line: &agent_line, is_agents: &|line| line == "101" })
 }
 
 fn events(body: &str) -> Result<Vec<CallEvent>, String> {
@@ -59,6 +61,11 @@ fn an_answer_is_of_the_peer_or_of_the_agent_whom_the_offer_names() {
             "{body}"
         );
         assert_eq!(found[0].client.as_ref().map(|c| &c.value), Some(&Party::External("+79990001101".into())));
+    }
+    // A line to the outside is nobody's phone; one of ours that picked the call up is whose it is.
+    for (peer, line) in [("trunk-0000002a", "101"), ("108-0000002a", "108")] {
+        let found = events(&format!("event=answer&call=1&offer=d.ann&peer=PJSIP/{peer}")).expect("readable");
+        assert!(matches!(&found[0].what, What::Leg(leg) if leg.extension.as_ref().is_some_and(|e| e.value == line)), "{found:?}");
     }
     assert!(events("event=answer&call=1&offer=d.nobody").is_err());
 }

@@ -13,6 +13,7 @@ use crate::domain::call::DIALPLAN_S_RANK;
 use crate::domain::event::{CallEvent, Direction, EndStatus, LegEnd, LegEvent, Phase, PlaceEnd, Ranked, Source, What};
 use crate::domain::id;
 use crate::domain::phone::Party;
+use crate::domain::spec::ExtensionType;
 use crate::domain::time::Timestamp;
 use crate::pbx::action::Report;
 use crate::pbx::{Context, HookKind, Parameter, Raw, Reading, RoutingRequest, Unreadable, form};
@@ -200,11 +201,13 @@ fn record(fields: &Fields<'_>) -> Option<String> {
     super::is_file(name).then(|| name.to_owned())
 }
 
-/// The leg of an agent: of the one who is named by the device that answered, else by the offer, where it was made to one. It is called by
-/// its channel's unique id, as in the PBX's own events, where the dialplan knows that.
+/// The leg of an agent: of the one whose phone it is that answered, else of the one whom the offer names, where it was made to one: the channel
+/// of his own phone number is called by the line to the outside. It is called by its channel's unique id, as in the PBX's own events, where the
+/// dialplan knows that.
 fn leg(fields: &Fields<'_>, context: &Context<'_>, offer: Option<&str>, peer: Option<&str>, phase: Phase) -> Option<LegEvent> {
     let named = offer.and_then(|o| o.split_once('.')).and_then(|(_, agent)| (context.agent_line)(agent));
-    let line = peer.map(str::to_owned).or(named)?;
+    let is_phone = |p: &str| (context.is_agents)(p) || (context.extension_type)(p) == Some(ExtensionType::Phone);
+    let line = peer.filter(|p| is_phone(p)).map(str::to_owned).or(named).or_else(|| peer.map(str::to_owned))?;
     let round = offer.map_or("", |o| o.split('.').next().unwrap_or(o));
     let channel = fields.get(&["peerid"]).map(str::trim);
     let number = fields.get(&["from"]).map_or(Party::Unknown, |from| context.numbering.read(from));

@@ -267,3 +267,25 @@ async fn a_wrong_question_is_named() {
     )
     .await;
 }
+
+#[actix_web::test]
+async fn a_talk_of_which_only_the_next_question_tells_is_no_wait() {
+    with_desk(
+        |_| {},
+        async |desk| {
+            desk.set_status("bob", "NOT_AVAILABLE").await;
+            desk.set_status("ann", "NOT_AVAILABLE").await;
+            let mut one = desk.caller("c1", "+79990001101", MAIN);
+            one.ask().await;
+            desk.pass_s(3).await;
+            desk.set_status("ann", "AVAILABLE").await;
+            assert_eq!(Caller::dialled(&one.ask().await), "ann");
+            desk.pass_s(15).await;
+            assert_eq!(one.then("ANSWER").await["action"], "hangup");
+            let stats = desk.client.get(&format!("/api/v1/apps/{APP}/stats/queues?from=2025-12-29&to=2025-12-30")).await.ok();
+            let waited = json!({"answered": 1, "asa_ms": 3_000, "longest_wait_ms": 3_000, "talk_ms": 15_000, "answered_in_time": 1});
+            has(stats["items"].as_array().expect("items"), "queue", "main", waited);
+        },
+    )
+    .await;
+}

@@ -3,6 +3,7 @@
 mod doors;
 mod figures;
 mod killed;
+mod lines;
 mod live;
 mod metrics;
 mod order;

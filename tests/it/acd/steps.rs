@@ -216,3 +216,42 @@ async fn a_step_does_not_wait_for_one_whom_it_can_never_ring() {
     )
     .await;
 }
+
+#[actix_web::test]
+async fn a_call_that_is_answered_after_it_has_left_a_queue_gives_no_wrap_up_of_it() {
+    with_desk(
+        |app| chained(app, "[{ to = \"queue:main\", wait_s = 2 }, \"owner\"]"),
+        async |desk| {
+            away(desk, &["ann", "bob"]).await;
+            let mut one = desk.caller("c1", "+79995550101", OTHER);
+            for _ in 0..2 {
+                assert_eq!(one.ask().await["place"], "main");
+                desk.pass_s(1).await;
+            }
+            desk.set_status("ann", "AVAILABLE").await;
+            let dial = one.ask().await;
+            assert_eq!(
+                (Caller::dialled(&dial), &dial["place"], desk.outcomes("c1").await),
+                ("ann".into(), &json!("owner"), vec!["timed_out".into()])
+            );
+            one.answered_by("101").await;
+            desk.pass_s(60).await;
+            one.hangs_up("ANSWER", 60).await;
+            assert_eq!(desk.is("ann").await, "available");
+            // It is the same when only the next question tells of the answer.
+            let mut two = desk.caller("c2", "+79995550101", OTHER);
+            away(desk, &["ann"]).await;
+            two.ask().await;
+            desk.pass_s(2).await;
+            desk.set_status("ann", "AVAILABLE").await;
+            assert_eq!(two.ask().await["place"], "owner");
+            desk.pass_s(5).await;
+            two.then("ANSWER").await;
+            assert_eq!(desk.is("ann").await, "available");
+            desk.pass_s(10).await;
+            let stats = desk.client.get("/api/v1/apps/808/stats/queues?from=2025-12-29&to=2025-12-30").await.ok();
+            assert_eq!((&stats["items"][0]["queue"], &stats["items"][0]["wrap_up_ms"]), (&json!("main"), &json!(0)), "{stats}");
+        },
+    )
+    .await;
+}

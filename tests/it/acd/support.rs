@@ -89,6 +89,13 @@ pub fn also(app: &mut toml::Table, keys: &str) {
     app.extend(toml::from_str::<toml::Table>(keys).expect("TOML"));
 }
 
+/// Ann is rung on her own phone number; the phone at her desk stays hers.
+pub fn mobile(app: &mut toml::Table) {
+    let ann = app["agent"].as_array_mut().expect("agents")[0].as_table_mut().expect("Ann");
+    ann.extend(toml::from_str::<toml::Table>("phone_number = \"+79995550177\"\nrouting_type = 2").expect("TOML"));
+    also(app, "[asterisk]\noutside_device = \"PJSIP/{number}@trunk\"");
+}
+
 /// The number of `other` goes through these steps first.
 pub fn chained(app: &mut toml::Table, steps: &str) {
     also(
