@@ -127,8 +127,12 @@ pub struct AgentState {
     pub agent: String,
     pub manual_status: ManualStatus,
     pub manual_reason: Option<String>,
+    /// Who chose it; `None`: it is as declared.
+    pub status_by: Option<String>,
     /// Applied when the work in hand ends.
     pub next_status: Option<(ManualStatus, Option<String>)>,
+    /// Who chose that.
+    pub next_by: Option<String>,
     pub status_since: Timestamp,
     /// Live legs on the extension that ring, and that are answered.
     pub ringing: i32,
@@ -160,7 +164,9 @@ impl AgentState {
             agent: agent.into(),
             manual_status,
             manual_reason: None,
+            status_by: None,
             next_status: None,
+            next_by: None,
             status_since: now,
             ringing: 0,
             talking: 0,
@@ -194,6 +200,14 @@ impl AgentState {
     /// The manual status that holds, or will when the work in hand ends.
     pub fn chosen_status(&self) -> ManualStatus {
         self.next_status.as_ref().map_or(self.manual_status, |(next, _)| *next)
+    }
+
+    /// Why that status was chosen, and by whom.
+    pub fn chosen_why(&self) -> (Option<&str>, Option<&str>) {
+        match &self.next_status {
+            Some((_, reason)) => (reason.as_deref(), self.next_by.as_deref()),
+            None => (self.manual_reason.as_deref(), self.status_by.as_deref()),
+        }
     }
 
     pub fn live_claim(&self, now: Timestamp) -> Option<&Claim> {

@@ -19,6 +19,16 @@ pub struct Mark {
     pub by: String,
     /// When it ends by itself, and in what.
     pub then: Option<(Timestamp, State)>,
+    /// Of what comes then, where somebody has chosen it: why, and who.
+    pub then_reason: Option<String>,
+    pub then_by: Option<String>,
+}
+
+impl Mark {
+    /// Of a state that nothing but another mark ends.
+    pub fn new(at: Timestamp, state: State, by: &str) -> Mark {
+        Mark { at, state, reason: None, by: by.into(), then: None, then_reason: None, then_by: None }
+    }
 }
 
 /// A time in one state.
@@ -37,8 +47,11 @@ pub fn spans(marks: &[Mark], from: Timestamp, to: Timestamp) -> Vec<Span> {
     let mut add = |since: Timestamp, until: Timestamp, state: State, mark: &Mark, own: bool| {
         let (since, until) = (since.max(from), until.min(to));
         if since < until {
-            let reason = mark.reason.clone().filter(|_| own);
-            let by = if own { mark.by.clone() } else { "time".into() };
+            let (reason, by) = if own {
+                (mark.reason.clone(), mark.by.clone())
+            } else {
+                (mark.then_reason.clone(), mark.then_by.clone().unwrap_or_else(|| "time".into()))
+            };
             spans.push(Span { since, until, state, reason, by });
         }
     };
@@ -80,7 +93,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn mark(at: i64, state: State, then: Option<(i64, State)>) -> Mark {
-        Mark { at: Timestamp(at), state, reason: Some("lunch".into()), by: "ann".into(), then: then.map(|(t, s)| (Timestamp(t), s)) }
+        let then = then.map(|(t, s)| (Timestamp(t), s));
+        Mark { reason: Some("lunch".into()), then, ..Mark::new(Timestamp(at), state, "ann") }
     }
 
     #[test]

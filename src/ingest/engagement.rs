@@ -136,7 +136,7 @@ pub fn offer_ended(state: &mut AgentState, app: &App, call: &str, how: OfferStat
     if rules.no_answer_limit > 0 && state.misses >= rules.no_answer_limit && state.manual_status == ManualStatus::Available {
         tracing::warn!(app = app.id(), agent = state.agent, status = %rules.no_answer_status, "an agent let too many calls ring out");
         (state.manual_status, state.manual_reason) = (rules.no_answer_status, Some("no answer".into()));
-        (state.status_since, state.misses) = (now, 0);
+        (state.status_by, state.status_since, state.misses) = (Some(times::ROUTER.into()), now, 0);
     }
     settle_next(state, now);
 }
@@ -148,6 +148,7 @@ pub fn settle_next(state: &mut AgentState, now: Timestamp) {
         && let Some((next, reason)) = state.next_status.take()
     {
         (state.manual_status, state.manual_reason, state.status_since) = (next, reason, now);
+        state.status_by = state.next_by.take();
     }
 }
 

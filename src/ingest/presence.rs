@@ -61,6 +61,7 @@ pub fn follow(state: &mut AgentState, login: QueueLogin, mirrors: bool, now: Tim
             QueueLogin::LoggedOut | QueueLogin::Unreachable => ManualStatus::Offline,
         };
         (state.manual_status, state.manual_reason, state.next_status, state.status_since) = (status, None, None, now);
+        (state.status_by, state.next_by) = (Some(times::PHONE.into()), None);
     }
     true
 }

@@ -6,6 +6,7 @@ use super::prepared::{kept, one_of, update};
 use super::schema::agent_states;
 use super::{Conn, Result, live, times};
 use crate::domain::agent::{AgentState, Claim, CoolDown, ManualStatus, QueueLogin, State};
+use crate::domain::agent_time::Mark;
 use crate::domain::spec::Agent;
 use crate::domain::time::Timestamp;
 use crate::on_backend;
@@ -35,6 +36,8 @@ struct Row {
     queue_login_since: i64,
     mirror_to: Option<String>,
     mirror_at: i64,
+    status_by: Option<String>,
+    next_by: Option<String>,
 }
 
 impl Row {
@@ -62,6 +65,8 @@ impl Row {
             queue_login_since: s.queue_login.map_or(0, |(_, since)| since.0),
             mirror_to: s.mirror_to.map(|login| login.as_str().into()),
             mirror_at: s.mirror_at.0,
+            status_by: s.status_by.clone(),
+            next_by: s.next_by.clone(),
         }
     }
 
@@ -86,6 +91,8 @@ impl Row {
             queue_login: login(&self.queue_login).map(|login| (login, Timestamp(self.queue_login_since))),
             mirror_to: login(&self.mirror_to),
             mirror_at: Timestamp(self.mirror_at),
+            status_by: self.status_by,
+            next_by: self.next_by,
         }
     }
 }
@@ -174,8 +181,8 @@ pub fn reserve(conn: &mut Conn, application: i64, agent: &str, call: &str, now: 
     let claim = (a::claim_call.eq(call), a::claim_until.eq(until.0), a::last_offered_at.eq(now.0), a::engaged_since.eq(now.0));
     let won = on_backend!(conn, |c| kept!(update(agent_states::table, free, claim)).execute(c))? > 0;
     if won {
-        let outlook = (State::Reserved, Some((until, State::Available)));
-        times::put(conn, application, agent, now, outlook, None, times::ROUTER)?;
+        let mark = Mark { then: Some((until, State::Available)), ..Mark::new(now, State::Reserved, times::ROUTER) };
+        times::put(conn, application, agent, &mark)?;
     }
     Ok(won)
 }
@@ -228,6 +235,8 @@ pub fn apply_next(conn: &mut Conn, application: i64, state: &AgentState, now: Ti
         a::manual_reason.eq(reason),
         a::next_status.eq(None::<String>),
         a::next_reason.eq(None::<String>),
+        a::status_by.eq(&state.next_by),
+        a::next_by.eq(None::<String>),
         a::status_since.eq(now.0),
     ))
     .execute(c))?;

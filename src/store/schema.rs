@@ -159,6 +159,8 @@ diesel::table! {
         queue_login_since -> BigInt,
         mirror_to -> Nullable<Text>,
         mirror_at -> BigInt,
+        status_by -> Nullable<Text>,
+        next_by -> Nullable<Text>,
     }
 }
 
@@ -357,6 +359,8 @@ diesel::table! {
         by_whom -> Text,
         then_at -> Nullable<BigInt>,
         then_state -> Nullable<Text>,
+        then_reason -> Nullable<Text>,
+        then_by -> Nullable<Text>,
     }
 }
 
@@ -381,6 +385,8 @@ diesel::table! {
         by_whom -> Text,
         then_at -> Nullable<BigInt>,
         then_state -> Nullable<Text>,
+        then_reason -> Nullable<Text>,
+        then_by -> Nullable<Text>,
     }
 }
 

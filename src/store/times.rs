@@ -29,13 +29,31 @@ struct Row {
     by_whom: String,
     then_at: Option<i64>,
     then_state: Option<String>,
+    then_reason: Option<String>,
+    then_by: Option<String>,
 }
 
-type AsRow =
-    (agent_marks::at, agent_marks::state, agent_marks::reason, agent_marks::by_whom, agent_marks::then_at, agent_marks::then_state);
+type AsRow = (
+    agent_marks::at,
+    agent_marks::state,
+    agent_marks::reason,
+    agent_marks::by_whom,
+    agent_marks::then_at,
+    agent_marks::then_state,
+    agent_marks::then_reason,
+    agent_marks::then_by,
+);
 /// The columns of a row of `agent_marks`.
-const AS_ROW: AsRow =
-    (agent_marks::at, agent_marks::state, agent_marks::reason, agent_marks::by_whom, agent_marks::then_at, agent_marks::then_state);
+const AS_ROW: AsRow = (
+    agent_marks::at,
+    agent_marks::state,
+    agent_marks::reason,
+    agent_marks::by_whom,
+    agent_marks::then_at,
+    agent_marks::then_state,
+    agent_marks::then_reason,
+    agent_marks::then_by,
+);
 
 impl Row {
     fn into_mark(self) -> Mark {
@@ -46,6 +64,8 @@ impl Row {
             reason: self.reason,
             by: self.by_whom,
             then: self.then_at.zip(self.then_state).map(|(at, then)| (Timestamp(at), state(&then))),
+            then_reason: self.then_reason,
+            then_by: self.then_by,
         }
     }
 }
@@ -58,37 +78,39 @@ pub fn record(conn: &mut Conn, application: i64, state: &AgentState, now: Timest
     record_after(conn, application, state, now, by, queue.as_deref())
 }
 
-/// [`record`] of what follows a call of this queue.
+/// [`record`] of what follows a call of this queue. Who is off duty is so by whoever chose that, whatever ends the work that came before.
 pub fn record_after(conn: &mut Conn, application: i64, state: &AgentState, now: Timestamp, by: &str, queue: Option<&str>) -> Result<()> {
     let (is, then) = state.outlook(now);
-    let reason = match is {
-        State::NotAvailable | State::Offline | State::Available => state.manual_reason.as_deref(),
-        State::WrapUp => queue,
-        State::Reserved | State::Ringing | State::OnCall => None,
+    let (why, who) = state.chosen_why();
+    let (reason, by) = match is {
+        State::NotAvailable | State::Offline => (why, who.unwrap_or(by)),
+        // A status that begins now was waited for; one that held before the work in hand is back by whatever ended that.
+        State::Available if state.status_since == now => (why, who.unwrap_or(by)),
+        State::Available => (why, by),
+        State::WrapUp => (queue, by),
+        State::Reserved | State::Ringing | State::OnCall => (None, by),
     };
-    put(conn, application, &state.agent, now, (is, then), reason, by)
+    let off_duty = matches!(then, Some((_, State::NotAvailable | State::Offline)));
+    let (then_reason, then_by) = if off_duty { (why, who) } else { (None, None) };
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    let mark = Mark { reason: own(reason), then, then_reason: own(then_reason), then_by: own(then_by), ..Mark::new(now, is, by) };
+    put(conn, application, &state.agent, &mark)
 }
 
 /// Writes a mark; the last of one instant holds.
-pub fn put(
-    conn: &mut Conn,
-    application: i64,
-    agent: &str,
-    at: Timestamp,
-    (state, then): (State, Option<(Timestamp, State)>),
-    reason: Option<&str>,
-    by: &str,
-) -> Result<()> {
+pub fn put(conn: &mut Conn, application: i64, agent: &str, mark: &Mark) -> Result<()> {
     use agent_marks::dsl as t;
     let row = (
         t::application.eq(application),
         t::agent.eq(agent),
-        t::at.eq(at.0),
-        t::state.eq(state.as_str()),
-        t::reason.eq(reason),
-        t::by_whom.eq(by),
-        t::then_at.eq(then.map(|(at, _)| at.0)),
-        t::then_state.eq(then.map(|(_, state)| state.as_str())),
+        t::at.eq(mark.at.0),
+        t::state.eq(mark.state.as_str()),
+        t::reason.eq(mark.reason.as_deref()),
+        t::by_whom.eq(mark.by.as_str()),
+        t::then_at.eq(mark.then.map(|(at, _)| at.0)),
+        t::then_state.eq(mark.then.map(|(_, state)| state.as_str())),
+        t::then_reason.eq(mark.then_reason.as_deref()),
+        t::then_by.eq(mark.then_by.as_deref()),
     );
     let news = (
         t::state.eq(excluded(t::state)),
@@ -96,6 +118,8 @@ pub fn put(
         t::by_whom.eq(excluded(t::by_whom)),
         t::then_at.eq(excluded(t::then_at)),
         t::then_state.eq(excluded(t::then_state)),
+        t::then_reason.eq(excluded(t::then_reason)),
+        t::then_by.eq(excluded(t::then_by)),
     );
     Ok(on_backend!(conn, |c| kept!(upsert(diesel::insert_into(agent_marks::table).values(row), "application, at, agent", news)).run(c))?)
 }
@@ -177,7 +201,9 @@ pub fn file(conn: &mut Conn, application: i64, before: Timestamp, limit: i64) ->
             agent_marks::reason,
             agent_marks::by_whom,
             agent_marks::then_at,
-            agent_marks::then_state
+            agent_marks::then_state,
+            agent_marks::then_reason,
+            agent_marks::then_by
         ))
         .insert_into(agent_times::table)
         .into_columns(agent_times::all_columns)

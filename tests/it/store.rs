@@ -7,6 +7,7 @@ use diesel::deserialize::QueryableByName;
 use diesel::sql_types::Text;
 use diesel::{RunQueryDsl, sql_query};
 use hookflash::domain::agent::State;
+use hookflash::domain::agent_time::Mark;
 use hookflash::domain::time::Timestamp;
 use hookflash::pbx::Raw;
 use hookflash::store::{Conn, Db, Durability, Options, StoreError};
@@ -307,7 +308,8 @@ async fn marks_of_agents_read_the_same_before_and_after_they_are_filed(#[values(
         for n in 0..60i64 {
             let (agent, state) = (AGENTS[(n % 3) as usize], State::ALL[n as usize % State::ALL.len()]);
             // Some at the same instant.
-            times::put(conn, 807, agent, begin.plus_s(n / 2 * 60), (state, None), None, "ann")?;
+            let new = Mark::new(begin.plus_s(n / 2 * 60), state, "ann");
+            times::put(conn, 807, agent, &Mark { then_reason: Some(n.to_string()), then_by: Some("lead".into()), ..new })?;
         }
         Ok(())
     };

@@ -131,8 +131,9 @@ async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<A
     if new.reason.as_ref().is_some_and(|r| r.chars().count() > 200) {
         return Err(Failure::field("reason", "is longer than 200 characters"));
     }
+    let by = at.principal.name.clone();
     change(&at, &id.0, move |conn, app, state, now| {
-        choose(state, &new, now);
+        choose(state, &new, &by, now);
         if state.manual_status != ManualStatus::Available {
             acd::rescind(conn, app, state, now)?;
             settle_next(state, now);
@@ -207,11 +208,11 @@ async fn in_state(at: AppPath, id: Id, query: Within<Nothing>) -> Result<Answer<
 }
 
 /// Writes a choice into the state. One for now also replaces one that was queued.
-fn choose(state: &mut AgentState, new: &NewStatus, now: Timestamp) {
+fn choose(state: &mut AgentState, new: &NewStatus, by: &str, now: Timestamp) {
     let reason = new.reason.clone().filter(|r| !r.is_empty());
     match new.when.unwrap_or(When::Now) {
         When::Next => {
-            state.next_status = Some((new.manual_status, reason));
+            (state.next_status, state.next_by) = (Some((new.manual_status, reason)), Some(by.to_owned()));
             settle_next(state, now);
         }
         When::Now => {
@@ -219,6 +220,7 @@ fn choose(state: &mut AgentState, new: &NewStatus, now: Timestamp) {
                 state.status_since = now;
             }
             (state.manual_status, state.manual_reason, state.next_status) = (new.manual_status, reason, None);
+            (state.status_by, state.next_by) = (Some(by.to_owned()), None);
         }
     }
 }
@@ -282,9 +284,9 @@ mod tests {
     fn a_queued_status_waits_for_the_work_in_hand_and_a_later_choice_for_now_replaces_it() {
         let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
         state.talking = 1;
-        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), Timestamp(5));
+        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), "lead", Timestamp(5));
         assert_eq!((state.manual_status, state.at(Timestamp(5)).0), (ManualStatus::Available, State::OnCall));
-        choose(&mut state, &status(ManualStatus::Offline, When::Now), Timestamp(6));
+        choose(&mut state, &status(ManualStatus::Offline, When::Now), "lead", Timestamp(6));
         assert_eq!((state.manual_status, state.next_status.clone(), state.status_since), (ManualStatus::Offline, None, Timestamp(6)));
         assert_eq!(state.at(Timestamp(6)).0, State::OnCall, "a choice frees nobody from a call");
     }
@@ -292,7 +294,7 @@ mod tests {
     #[test]
     fn a_next_status_of_a_free_agent_holds_at_once() {
         let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
-        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), Timestamp(5));
+        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), "lead", Timestamp(5));
         assert_eq!(
             (state.manual_status, state.manual_reason.as_deref(), state.next_status),
             (ManualStatus::NotAvailable, Some("lunch"), None)
@@ -302,7 +304,7 @@ mod tests {
     #[test]
     fn the_same_choice_again_does_not_begin_it_anew() {
         let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
-        choose(&mut state, &status(ManualStatus::Available, When::Now), Timestamp(5));
+        choose(&mut state, &status(ManualStatus::Available, When::Now), "lead", Timestamp(5));
         assert_eq!(state.status_since, Timestamp(0));
     }
 }

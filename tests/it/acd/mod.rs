@@ -1,5 +1,6 @@
 //! Calls that wait: queues through the `route` hook, as a dialplan asks it.
 
+mod authors;
 mod doors;
 mod figures;
 mod killed;
