@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::day::{APP, BEGIN, Day, id_of};
+use super::day::Day;
+use super::plan::{APP, BEGIN, id_of};
 use crate::domain::agent::{OfferState, State};
 use crate::domain::agent_time::{self, Mark};
 use crate::domain::queue::EntryOutcome;
@@ -16,7 +17,6 @@ use crate::timers;
 const AT_ONCE: usize = 500;
 
 /// What the core says of a call.
-#[derive(Default)]
 struct Told {
     entries: Vec<QueueEntry>,
     offers: Vec<Offer>,
@@ -28,7 +28,8 @@ impl Day<'_> {
         while let Some(replayed) = self.replays.join_next().await {
             self.judge(replayed?);
         }
-        self.clock.advance(600_000_000);
+        // Long enough for any claim, and for the wrap-up after the last talk.
+        self.clock.advance((600 + self.plan.wrap_up_s) * 1_000_000);
         timers::sweep(&self.hookflash).await;
         self.hookflash.db.flush().await;
         self.everybody_is_free().await?;
@@ -39,12 +40,15 @@ impl Day<'_> {
         }
         for first in (0..self.world.calls.len()).step_by(AT_ONCE) {
             let ids: Vec<String> = (first..self.world.calls.len()).take(AT_ONCE).map(id_of).collect();
-            let told = self.hookflash.db.read(move |conn| read(conn, &ids)).await?;
-            for (n, mut told) in (first..).zip(told) {
-                told.offers = of_call.remove(&id_of(n)).unwrap_or_default();
+            let offers = ids.iter().map(|id| of_call.remove(id).unwrap_or_default()).collect();
+            let told = self.hookflash.db.read(move |conn| read(conn, &ids, offers)).await?;
+            for (n, told) in (first..).zip(told) {
                 self.one_outcome(n, &told);
                 self.ends_of_offers(n, &told);
             }
+        }
+        for (call, offers) in of_call {
+            self.world.fault(3, self.end(), format!("call {call} never was, and has {offers:?}"));
         }
         Ok(())
     }
@@ -148,14 +152,14 @@ impl End {
     }
 }
 
-fn read(conn: &mut Conn, ids: &[String]) -> Result<Vec<Told>> {
+/// What is told of these calls, whose offers are read already.
+fn read(conn: &mut Conn, ids: &[String], offers: Vec<Vec<Offer>>) -> Result<Vec<Told>> {
     let mut legs: HashMap<String, Vec<LegRow>> = HashMap::new();
     for leg in calls::legs_of(conn, APP, ids)? {
         legs.entry(leg.call_id.clone()).or_default().push(leg);
     }
-    let told = |id: &String| {
-        let (entries, legs) = (routed::entries_of(conn, APP, id)?, legs.remove(id).unwrap_or_default());
-        Ok(Told { entries, legs, offers: Vec::new() })
+    let told = |(id, offers): (&String, Vec<Offer>)| {
+        Ok(Told { entries: routed::entries_of(conn, APP, id)?, offers, legs: legs.remove(id).unwrap_or_default() })
     };
-    ids.iter().map(told).collect()
+    ids.iter().zip(offers).map(told).collect()
 }

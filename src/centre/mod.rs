@@ -6,9 +6,9 @@
 //! step (nobody is rung who is busy or was tried while another is free, whoever came first is served first, nobody waits while somebody is
 //! free) and when all is over ([`closing`]: outcomes, offers, the log, times in state). What the room cannot show is tried on some
 //! occasions ([`probe`]): that what comes again, late or with a stale offer changes nothing. What does not hold is reported, with the
-//! number that it has in `docs/INVARIANTS.md`, and so is how often each was looked at.
+//! number that it has in `docs/INVARIANTS.md`, and so is how often each of 1 to 16 had an occasion; what is not looked at shows 0.
 //!
-//! All of 1 to 16 are. Not those that have no occasion here: no hook has a deadline (17), no manager is responsible (18), the queues are
+//! Not among them are those that have no occasion here: no hook has a deadline (17), no manager is responsible (18), the queues are
 //! always open (19), and one process lives the whole day (20, 21). Nobody is removed (22): he would be missing for the rest of the day,
 //! which would then be another one.
 
@@ -16,9 +16,14 @@ mod chance;
 pub mod cli;
 mod closing;
 mod day;
+mod events;
+mod people;
+mod plan;
 mod probe;
+mod questions;
 mod report;
 mod world;
 
-pub use day::{Chaos, Plan, run};
+pub use day::run;
+pub use plan::{Chaos, Plan};
 pub use report::Report;

@@ -2,8 +2,9 @@
 //! outcome of an offer that is stale; a choice of status in the middle of a talk. None of it may change anything, and so the day stays the
 //! same whether it is tried or not.
 
-use super::day::{APP, Day, id_of};
-use super::world::Stage;
+use super::day::Day;
+use super::people::Stage;
+use super::plan::{APP, id_of};
 use crate::acd::{self, Position};
 use crate::domain::agent::{AgentState, ManualStatus, OfferState};
 use crate::domain::id;
@@ -111,8 +112,11 @@ impl Day<'_> {
         for call in std::mem::take(&mut self.untold) {
             let agent = self.world.calls[call].answered_by.clone().unwrap_or_default();
             let before = self.held(call).await?;
-            let form = self.answered(call, &agent, "late")?;
-            self.hear(&form).await?;
+            let form = format!("{}&note=late", self.answered(call, &agent)?);
+            let told = self.hear(&form).await?;
+            if told != Accepted::Applied {
+                self.world.fault(10, at, format!("an answer of call {call} that was told late is {told:?}"));
+            }
             self.unchanged(10, call, at, before, "an answer that was told late").await?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::day::Plan;
+use super::plan::Plan;
 use super::world::World;
 use crate::domain::erlang::ErlangC;
 

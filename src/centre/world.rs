@@ -2,82 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::people::{Call, Person, Stage};
 use crate::domain::agent::OfferState;
 use crate::domain::queue::Strategy;
 use crate::domain::spec::{Application, Queue};
 
 /// After so many faults no more are told; one is enough to look into.
 const MOST_FAULTS: usize = 20;
-
-#[derive(Clone, Debug, Default)]
-pub struct Person {
-    /// The call that rings, or talks, at his desk.
-    pub call: Option<usize>,
-    pub talking: bool,
-    /// When wrap-up, and when being left alone, is over.
-    pub wrap_until: i64,
-    pub cool_until: i64,
-    pub busy_since: i64,
-    pub busy_us: i64,
-}
-
-impl Person {
-    pub fn is_free(&self, now: i64) -> bool {
-        self.call.is_none() && self.wrap_until <= now && self.cool_until <= now
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Waiting,
-    Ringing,
-    Talking,
-    Over,
-}
-
-#[derive(Clone, Debug)]
-pub struct Call {
-    pub queue: usize,
-    pub joined: i64,
-    pub asked: i64,
-    pub stage: Stage,
-    /// Changes with each step: what was planned before is void.
-    pub step: u64,
-    pub offer: String,
-    pub rung: Vec<String>,
-    pub rings: u64,
-    pub answered: Option<i64>,
-    pub ended: Option<i64>,
-    pub answered_by: Option<String>,
-    /// How often it was refused by whom.
-    pub tries: BTreeMap<String, u32>,
-    /// How each ringing of an agent ended.
-    pub ends: Vec<(String, OfferState)>,
-}
-
-impl Call {
-    pub fn new(queue: usize, now: i64) -> Call {
-        Call {
-            queue,
-            joined: now,
-            asked: now,
-            stage: Stage::Waiting,
-            step: 0,
-            offer: String::new(),
-            rung: Vec::new(),
-            rings: 0,
-            answered: None,
-            ended: None,
-            answered_by: None,
-            tries: BTreeMap::new(),
-            ends: Vec::new(),
-        }
-    }
-
-    fn tried(&self, agent: &str) -> u32 {
-        self.tries.get(agent).copied().unwrap_or(0)
-    }
-}
 
 pub struct World {
     pub people: BTreeMap<String, Person>,
@@ -86,14 +17,15 @@ pub struct World {
     pub faults: Vec<String>,
     /// How often each invariant had something to hold in, by its number in `docs/INVARIANTS.md`.
     pub checked: BTreeMap<u8, u64>,
-    queues: Vec<(Queue, Vec<String>)>,
+    /// Each queue with its own agents and those of its backup groups.
+    queues: Vec<(Queue, Vec<String>, Vec<String>)>,
     cool_s: [i64; 4],
 }
 
 impl World {
     pub fn new(app: &Application) -> World {
-        let members = |q: &Queue| {
-            let groups = app.group.iter().filter(|g| q.primary_groups.contains(&g.id));
+        let members = |ids: &[String]| {
+            let groups = app.group.iter().filter(|g| ids.contains(&g.id));
             groups.flat_map(|g| g.agents.clone()).collect::<Vec<_>>()
         };
         let cool = &app.routing.cool_down_s;
@@ -103,7 +35,7 @@ impl World {
             waiting: Default::default(),
             faults: Vec::new(),
             checked: (1..=16).map(|invariant| (invariant, 0)).collect(),
-            queues: app.queue.iter().map(|q| (q.clone(), members(q))).collect(),
+            queues: app.queue.iter().map(|q| (q.clone(), members(&q.primary_groups), members(&q.backup_groups))).collect(),
             cool_s: [cool.no_answer, cool.busy, cool.rejected, cool.unreachable],
         }
     }
@@ -128,14 +60,27 @@ impl World {
         self.queues[queue].1.iter().filter(|a| self.people[*a].is_free(now)).count()
     }
 
-    /// How many agents those would take who wait longer and still ask: of the same queue, or of any.
-    fn older_want(&self, call: usize, now: i64, same: bool) -> usize {
+    /// How many of the queue's own agents the call could ring: of those who are free the ones whom it has tried most seldom. Nobody is rung
+    /// again while somebody else is free, and be he kept for an older call.
+    fn free_for(&self, call: usize, now: i64) -> usize {
+        let me = &self.calls[call];
+        let (queue, own, backup) = &self.queues[me.queue];
+        let tries =
+            |agents: &[String]| -> Vec<u32> { agents.iter().filter(|a| self.people[*a].is_free(now)).map(|a| me.tried(a)).collect() };
+        let widens = own.is_empty() || now - me.joined >= queue.route_to_backup_groups_after * 1_000_000;
+        let (own, backup) = (tries(own), if widens { tries(backup) } else { Vec::new() });
+        let fewest = own.iter().chain(&backup).min().copied();
+        own.iter().filter(|tries| Some(**tries) == fewest).count()
+    }
+
+    /// How many agents those would take who go first: of the same queue, or of any.
+    fn older_want(&self, call: usize, same: bool) -> usize {
         let me = &self.calls[call];
         let older = |c: &&usize| {
             let other = &self.calls[**c];
             // Who was rung in vain would rather have somebody else than the same again.
             let same_wish = !same || (other.queue == me.queue && other.rings == 0);
-            same_wish && (other.joined, **c) < (me.joined, call) && now - other.asked <= 2_000_000
+            same_wish && (self.rank(**c), **c) < (self.rank(call), call)
         };
         self.waiting.iter().filter(older).map(|c| self.at_once(self.calls[*c].queue)).sum()
     }
@@ -154,13 +99,14 @@ impl World {
         self.checks(1, new.len());
         self.checks(4, new.len());
         self.untried_first(call, &new, now);
-        let older = self.older_want(call, now, true);
-        let rivals = self.waiting.iter().filter(|c| **c != call && self.calls[**c].queue == queue).count();
-        self.checks(5, usize::from(rivals > 0));
+        let older = self.older_want(call, true);
         // Whoever is next wants one of the queue's own agents first; those of the backup groups are left for the younger.
         let own = new.iter().any(|a| self.queues[queue].1.contains(a));
-        if own && older > 0 && self.free_in(queue, now) <= older && self.at_once(queue) == 1 {
-            self.fault(5, now, format!("call {call} is served before one of its queue that came earlier"));
+        if own && older > 0 && self.at_once(queue) == 1 {
+            self.checks(5, 1);
+            if self.free_in(queue, now) <= older {
+                self.fault(5, now, format!("call {call} is served before one of its queue that came earlier"));
+            }
         }
         for agent in &new {
             if let Some(person) = self.people.get_mut(agent) {
@@ -191,14 +137,17 @@ impl World {
 
     /// The core lets a call wait.
     pub fn waits(&mut self, call: usize, now: i64) {
-        let free = self.free_in(self.calls[call].queue, now);
-        let older = self.older_want(call, now, false);
+        let free = self.free_for(call, now);
+        let older = self.older_want(call, false);
+        // An older one of its queue has somebody whom this one could have had.
+        let comes_first = self.older_want(call, true) > 0 && self.at_once(self.calls[call].queue) == 1;
+        self.checks(5, usize::from(free > 0 && comes_first));
         self.checks(7, 1);
         if free > older {
             self.fault(
                 7,
                 now,
-                format!("call {call} waits while {free} agents of its queue are free, and {older} are kept for older calls"),
+                format!("call {call} waits while {free} agents of its queue are free for it, and {older} are kept for older calls"),
             );
         }
         self.calls[call].stage = Stage::Waiting;
