@@ -15,6 +15,7 @@
 //! What follows from events (answers, hangups) is `ingest::queue`.
 
 mod chain;
+mod choice;
 mod fair;
 mod ivr;
 mod offer;
@@ -39,6 +40,7 @@ use crate::roster::App;
 use crate::store::offers;
 use crate::store::{Conn, Db, Durability, Result, StoreError};
 
+pub use choice::{Choice, take};
 pub use position::{InQueue, Left, Place, Position};
 pub use walk::{Asked, Said};
 
@@ -130,22 +132,4 @@ fn answer(said: Said, started: Instant) -> Answer {
         decision,
         claim: said.claimed.map(|c| (String::new(), c)),
     }
-}
-
-/// An agent who goes off duty is not rung on: his pending offer is taken back. Call it in the transaction that changes him, before he is
-/// saved.
-pub fn rescind(conn: &mut Conn, app: &App, state: &mut crate::domain::agent::AgentState, now: Timestamp) -> Result<()> {
-    let Some(claim) = state.claim.clone() else { return Ok(()) };
-    for offer in offers::in_hand(conn, app.id(), &claim.call)? {
-        let his = offer.agent == state.agent && offer.ended_at.is_none() && offer.state() == OfferState::Pending;
-        if his && offers::set_state(conn, &offer, OfferState::Rescinded, Some(now))? {
-            (state.claim, state.engaged_since) = (None, now);
-            // Nobody tells his phone, which may ring on for as long as it was to; where the PBX tells of phones that ring, that is known anyway.
-            let rings_until = Timestamp(offer.until).plus_s(-SLACK_S);
-            if app.pbx.asks_again() && app.pbx.ami().is_none() && rings_until > state.cool_until {
-                (state.cool_until, state.cool_cause) = (rings_until, None);
-            }
-        }
-    }
-    Ok(())
 }

@@ -4,8 +4,8 @@
 
 use super::day::Day;
 use super::people::Stage;
-use super::plan::{APP, id_of};
-use crate::acd::{self, Position};
+use super::plan::{APP, BEGIN, id_of};
+use crate::acd::{self, Choice, Position};
 use crate::domain::agent::{AgentState, ManualStatus, OfferState};
 use crate::domain::id;
 use crate::ingest::Accepted;
@@ -16,7 +16,9 @@ use crate::store::{Conn, Durability, Result, agents, calls, offers, routed, time
 type Held = Vec<String>;
 
 fn held(conn: &mut Conn, call: &str) -> Result<Held> {
-    let mut held: Held = agents::all(conn, APP)?.into_iter().map(|state| format!("{state:?}")).collect();
+    // Since when, and by whom, an agent has his status is his own affair.
+    let agent = |state| format!("{:?}", AgentState { status_since: BEGIN, status_by: None, ..state });
+    let mut held: Held = agents::all(conn, APP)?.into_iter().map(agent).collect();
     held.extend(routed::get(conn, APP, call)?.map(|row| {
         // How far it has come since it was asked about is of the last question alone.
         let at = Position::read(&row.place);
@@ -169,8 +171,7 @@ impl Day<'_> {
             let change = move |conn: &mut Conn| {
                 let Some(mut state) = agents::lock(conn, APP, &agent)? else { return Ok(None) };
                 let was = state.clone();
-                state.manual_status = chosen;
-                acd::rescind(conn, &app, &mut state, now)?;
+                acd::take(conn, &app, &mut state, Choice { status: chosen, reason: None, is_next: false, by: "supervisor" }, now)?;
                 agents::save(conn, APP, app.agent(&agent).and_then(|a| a.line()), &state)?;
                 times::record(conn, APP, &state, now, "supervisor")?;
                 Ok(Some((was, state)))

@@ -11,7 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::crud;
 use super::view::AgentView;
-use crate::acd;
+use crate::acd::{self, Choice};
 use crate::auth::Action;
 use crate::declare::edit;
 use crate::domain::agent::{AgentState, ManualStatus, State};
@@ -133,12 +133,9 @@ async fn set_status(at: AppPath, id: Id, Json(new): Json<NewStatus>) -> Result<A
     }
     let by = at.principal.name.clone();
     change(&at, &id.0, move |conn, app, state, now| {
-        choose(state, &new, &by, now);
-        if state.manual_status != ManualStatus::Available {
-            acd::rescind(conn, app, state, now)?;
-            settle_next(state, now);
-        }
-        Ok(())
+        let NewStatus { manual_status, reason, when } = new.clone();
+        let choice = Choice { status: manual_status, reason: reason.filter(|r| !r.is_empty()), is_next: when == Some(When::Next), by: &by };
+        acd::take(conn, app, state, choice, now)
     })
     .await?;
     Ok(Answer(view(&at, id.0).await?))
@@ -207,24 +204,6 @@ async fn in_state(at: AppPath, id: Id, query: Within<Nothing>) -> Result<Answer<
     Ok(Answer(InState { agent: id.0, from: from.rfc3339(), to: to.rfc3339(), total_ms, times }))
 }
 
-/// Writes a choice into the state. One for now also replaces one that was queued.
-fn choose(state: &mut AgentState, new: &NewStatus, by: &str, now: Timestamp) {
-    let reason = new.reason.clone().filter(|r| !r.is_empty());
-    match new.when.unwrap_or(When::Now) {
-        When::Next => {
-            (state.next_status, state.next_by) = (Some((new.manual_status, reason)), Some(by.to_owned()));
-            settle_next(state, now);
-        }
-        When::Now => {
-            if state.manual_status != new.manual_status {
-                state.status_since = now;
-            }
-            (state.manual_status, state.manual_reason, state.next_status) = (new.manual_status, reason, None);
-            (state.status_by, state.next_by) = (Some(by.to_owned()), None);
-        }
-    }
-}
-
 /// Changes an agent's state under its lock.
 async fn change(
     at: &AppPath,
@@ -270,41 +249,4 @@ async fn views(at: &AppPath, ids: Vec<String>) -> Result<Vec<AgentView>, Failure
         Some(AgentView::new(agent, &app.spec.group, state, &legs, now))
     };
     Ok(ids.iter().filter_map(view).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(manual_status: ManualStatus, when: When) -> NewStatus {
-        NewStatus { manual_status, reason: Some("lunch".into()), when: Some(when) }
-    }
-
-    #[test]
-    fn a_queued_status_waits_for_the_work_in_hand_and_a_later_choice_for_now_replaces_it() {
-        let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
-        state.talking = 1;
-        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), "lead", Timestamp(5));
-        assert_eq!((state.manual_status, state.at(Timestamp(5)).0), (ManualStatus::Available, State::OnCall));
-        choose(&mut state, &status(ManualStatus::Offline, When::Now), "lead", Timestamp(6));
-        assert_eq!((state.manual_status, state.next_status.clone(), state.status_since), (ManualStatus::Offline, None, Timestamp(6)));
-        assert_eq!(state.at(Timestamp(6)).0, State::OnCall, "a choice frees nobody from a call");
-    }
-
-    #[test]
-    fn a_next_status_of_a_free_agent_holds_at_once() {
-        let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
-        choose(&mut state, &status(ManualStatus::NotAvailable, When::Next), "lead", Timestamp(5));
-        assert_eq!(
-            (state.manual_status, state.manual_reason.as_deref(), state.next_status),
-            (ManualStatus::NotAvailable, Some("lunch"), None)
-        );
-    }
-
-    #[test]
-    fn the_same_choice_again_does_not_begin_it_anew() {
-        let mut state = AgentState::new("ann", ManualStatus::Available, Timestamp(0));
-        choose(&mut state, &status(ManualStatus::Available, When::Now), "lead", Timestamp(5));
-        assert_eq!(state.status_since, Timestamp(0));
-    }
 }
