@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use hookflash::domain::agent::OfferState;
+use hookflash::domain::id;
 use hookflash::net::{Http, Request};
+use hookflash::store::{Db, offers};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -44,14 +47,16 @@ pub struct Story {
 pub struct History {
     pub nodes: Arc<Nodes>,
     http: Http,
+    /// What the processes have stored.
+    db: Db,
     /// Every event that was answered 200.
     pub told: Mutex<BTreeSet<String>>,
     pub stories: Mutex<Vec<Story>>,
 }
 
 impl History {
-    pub fn new(nodes: Arc<Nodes>) -> History {
-        History { nodes, http: http(), told: Mutex::default(), stories: Mutex::default() }
+    pub fn new(nodes: Arc<Nodes>, db: Db) -> History {
+        History { nodes, http: http(), db, told: Mutex::default(), stories: Mutex::default() }
     }
 }
 
@@ -175,8 +180,17 @@ impl Caller {
         agents.iter().filter(|agent| **agent != by).for_each(|agent| self.bind(agent, from));
         let event = self.event(&[("event", "answer"), ("peer", &peer(&by))]);
         self.tell(&event).await;
+        self.one_winner(&by).await;
         self.bind(&by, from);
         self.hang_up("ANSWER", End::AnsweredBy(by)).await;
+    }
+
+    /// 2: once the answer is acknowledged the call holds nobody but him, while they talk.
+    async fn one_winner(&self, by: &str) {
+        let call = id::call_id(APP, &self.call);
+        let offers = self.history.db.read(move |conn| offers::of_calls(conn, APP, &[call])).await.expect("read");
+        let open: Vec<_> = offers.iter().filter(|o| o.ended_at.is_none()).map(|o| (o.agent.as_str(), o.state())).collect();
+        assert_eq!(open, [(by, OfferState::Accepted)], "2: {}: {offers:?}", self.call);
     }
 
     /// The hangup handler at the end of the call.

@@ -63,7 +63,7 @@ async fn queues_keep_every_word_while_their_processes_are_killed(
     let house = House::live(backend, |_| {}, |_| {}).await;
     house.declare_application(centre()).await;
     let mut programs = Programs::serve(&house, processes);
-    let history = Arc::new(History::new(programs.nodes.clone()));
+    let history = Arc::new(History::new(programs.nodes.clone(), house.hookflash.db.clone()));
     let callers: Vec<_> = (0..CALLERS).map(|n| tokio::spawn(callers::call_again_and_again(history.clone(), n, seed))).collect();
     let mut rng = StdRng::seed_from_u64(seed);
     for _ in 0..KILLS {

@@ -27,7 +27,8 @@ impl History {
                 let invariant = if then.is_some_and(|s| s.engaged(now)) { 1 } else { 4 };
                 wrong.push((invariant, format!("{what}: {} is offered and was {then:?}", offer.agent)));
             }
-            *met.entry(4).or_default() += before.states.values().filter(|s| s.wrap_until > now || s.cool_until > now).count();
+            // Somebody was there who is left alone.
+            *met.entry(4).or_default() += usize::from(before.states.values().any(|s| s.wrap_until > now || s.cool_until > now));
         }
         for (agent, state) in &self.seen.states {
             let Some(then) = before.states.get(agent) else { continue };
@@ -76,7 +77,7 @@ impl History {
         let left: Vec<String> = self.seen.pending.iter().map(|o| format!("{o:?}")).collect();
         let engaged: Vec<String> = self.seen.states.values().filter(|s| s.engaged(now)).map(|s| format!("{s:?}")).collect();
         for what in left.into_iter().chain(engaged) {
-            let gone = self.outcome.met.contains_key(&22) && !self.agents.iter().any(|a| what.contains(&format!("\"{a}\"")));
+            let gone = self.removed > 0 && !self.agents.iter().any(|a| what.contains(&format!("\"{a}\"")));
             self.fault(if gone { 22 } else { 3 }, format!("when all is over: {what}"));
         }
         self.count().await;

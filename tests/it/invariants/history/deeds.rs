@@ -147,19 +147,21 @@ impl History {
 
     pub(super) async fn twice(&mut self) {
         let before = self.look().await;
+        let mut again = 0;
         if let Some(form) = self.last_event.clone() {
             self.tell(form).await;
+            again += 1;
         }
         let asked = (0..self.calls.len()).rev().find(|c| self.calls[*c].stage == Stage::Ringing);
         if let Some(call) = asked {
             let app = self.house.hookflash.roster.app(APP).expect("the centre");
             let request = self.request(call, &self.calls[call].offer, None, None);
-            let stands = self.stands(call);
-            if stands {
-                let again = acd::ask(&self.house.hookflash.db, &self.house.clock, &app, &request).await.expect("answered");
-                let dialled = matches!(&again.action, Some(Action::Dial(d)) if d.offer == self.calls[call].offer);
-                if !dialled || again.decision.is_some() {
-                    self.fault(10, format!("asked again about {}: {again:?}", self.calls[call].name));
+            if self.stands(call) {
+                again += 1;
+                let told = acd::ask(&self.house.hookflash.db, &self.house.clock, &app, &request).await.expect("answered");
+                let dialled = matches!(&told.action, Some(Action::Dial(d)) if d.offer == self.calls[call].offer);
+                if !dialled || told.decision.is_some() {
+                    self.fault(10, format!("asked again about {}: {told:?}", self.calls[call].name));
                 }
             }
         }
@@ -167,7 +169,7 @@ impl History {
         if before.states != self.seen.states || before.pending != self.seen.pending {
             self.fault(10, "the same event or question again changed something".into());
         }
-        self.met(10, 1);
+        self.met(10, again);
     }
 
     pub(super) async fn stale(&mut self, n: usize) {

@@ -42,7 +42,7 @@ impl History {
 
     /// An agent is declared no more, whatever he does just then; at most a few.
     pub(super) async fn remove(&mut self, n: usize) {
-        if self.agents.len() < 10 || self.outcome.met.get(&22).is_some_and(|n| *n >= 5) {
+        if self.agents.len() < 10 || self.removed >= 5 {
             return;
         }
         let engaged: Vec<String> =
@@ -58,6 +58,7 @@ impl History {
         self.house.hookflash.db.write(Durability::Process, write).await.expect("removed");
         self.house.hookflash.roster.refresh().await.expect("read again");
         self.agents.retain(|a| *a != gone);
+        self.removed += 1;
         self.met(22, 1);
         self.watch("a removal").await;
     }
@@ -68,14 +69,15 @@ impl History {
         if self.dissolved >= 2 || groups.is_empty() {
             return;
         }
-        let gone = groups[n % groups.len()].id.clone();
-        let now = self.now();
+        let (gone, now) = (groups[n % groups.len()].clone(), self.now());
+        let bound = self.seen.pending.iter().filter(|o| o.until > now.0 && gone.agents.contains(&o.agent)).count();
         let write = move |conn: &mut hookflash::store::Conn| {
-            edit::remove::<Group>(conn, APP, &gone, Vec::new(), true, now).map_err(|e| StoreError::Refused(format!("{e:?}")))
+            edit::remove::<Group>(conn, APP, &gone.id, Vec::new(), true, now).map_err(|e| StoreError::Refused(format!("{e:?}")))
         };
         self.house.hookflash.db.write(Durability::Process, write).await.expect("removed");
         self.house.hookflash.roster.refresh().await.expect("read again");
         self.dissolved += 1;
+        self.met(22, bound);
         self.watch("the end of a group").await;
     }
 }

@@ -7,11 +7,15 @@ struct Question {
     asks: Asks,
     /// Calls that wait in queues.
     waiting: Vec<Waiting>,
+    /// … as the store has them.
+    rows: Vec<RoutedCall>,
     tallies: HashMap<String, (i64, i64)>,
     /// Offers of this call that stand.
     standing: Vec<Offer>,
-    row: Option<RoutedCall>,
 }
+
+/// What priority is worth in these centres at the most, microseconds.
+const MOST_US: i64 = 6_000_000;
 
 impl History {
     pub(super) fn request(&self, call: usize, offer: &str, outcome: Option<OfferState>, digits: Option<&str>) -> RoutingRequest {
@@ -99,7 +103,7 @@ impl History {
             gone: row.as_ref().is_some_and(|r| !r.waiting),
             rang: false,
         };
-        Question { asks, waiting, tallies, standing: of(&id).into_iter().filter(stands).collect(), row }
+        Question { asks, waiting, tallies, standing: of(&id).into_iter().filter(stands).collect(), rows }
     }
 
     /// The agent of the caller's newest answered leg in the call log.
@@ -133,7 +137,7 @@ impl History {
             self.watch("the outcome").await;
         }
         let closed = self.closed(&app.spec);
-        let Question { mut asks, waiting, tallies, standing, row } = self.question(call, outcome, digits).await;
+        let Question { mut asks, waiting, tallies, rows, standing } = self.question(call, outcome, digits).await;
         let answer = acd::ask(&db, &self.house.clock, &app, &request).await.expect("answered");
         self.outcome.asked += 1;
         let action = answer.action.clone().expect("an action");
@@ -161,16 +165,13 @@ impl History {
                 self.fault(11, format!("{name} rings {now_rung:?} and is told {action:?}"));
             }
         }
-        // Priority is worth so many seconds, and no more: who has waited for longer than that goes first.
-        let ages = waiting.iter().flat_map(|a| waiting.iter().map(move |b| (a, b)));
-        let starved: Vec<String> = ages
-            .filter(|(a, b)| a.joined_at + 6_000_000 < b.joined_at && a.rank_at >= b.rank_at && row.as_ref().is_none_or(|r| r.entry <= 1))
-            .filter(|(_, b)| b.rank_at >= b.joined_at - 6_000_000)
-            .map(|(a, b)| format!("{a:?} ranks behind {b:?}"))
-            .collect();
-        self.met(6, usize::from(waiting.len() > 1));
-        for text in starved {
-            self.fault(6, text);
+        // Priority is worth so many seconds, and no more: who has waited for longer than that goes first. Who comes over from another queue
+        // has waited since he joined that one.
+        let pairs = rows.iter().flat_map(|a| rows.iter().filter(|b| b.entry == 1).map(move |b| (a, b)));
+        let aged: Vec<_> = pairs.filter(|(a, b)| a.joined_at + MOST_US < b.joined_at).collect();
+        self.met(6, usize::from(!aged.is_empty()));
+        for (a, b) in aged.into_iter().filter(|(a, b)| a.rank_at >= b.rank_at) {
+            self.fault(6, format!("{a:?} ranks behind {b:?}"));
         }
         if let Some(decision) = answer.decision {
             if let Some(again) = record::replay(&decision.caller, &decision.inputs) {
@@ -211,53 +212,5 @@ impl History {
             }
             _ => Stage::Away,
         };
-    }
-
-    fn compare(&mut self, name: &str, told: &Told, action: &Action, dialled: &[String], asks: &Asks, eligible: &[String]) {
-        let waits = matches!(action, Action::Wait { .. });
-        self.met(0, 1);
-        self.met(7, usize::from(waits));
-        self.met(5, usize::from(matches!(told, Told::Waits { .. }) && !eligible.is_empty()));
-        self.met(8, usize::from(!asks.tries.is_empty() && !dialled.is_empty()));
-        *self.outcome.told.entry(action.name()).or_default() += 1;
-        if is_it(told, action) {
-            return;
-        }
-        let text = format!("{name} is told {action:?}, and should be: {told:?}");
-        let again = dialled.iter().any(|a| asks.tries.contains_key(a)) && eligible.iter().any(|a| !asks.tries.contains_key(a));
-        let invariant = match told {
-            _ if again => 8,
-            Told::Rings { .. } if waits => 7,
-            Told::Waits { .. } if !dialled.is_empty() => 5,
-            Told::HangsUp(_) if !dialled.is_empty() => 4,
-            _ => 0,
-        };
-        self.fault(invariant, text.clone());
-        if invariant != 0 {
-            self.fault(0, text);
-        }
-    }
-}
-
-/// Whether a call was told what it should be.
-fn is_it(told: &Told, action: &Action) -> bool {
-    match (told, action) {
-        (Told::Rings { who, for_s, place }, Action::Dial(dial)) => {
-            let those = match who {
-                Expected::RingsOneOf(agents) => matches!(dial.agents.as_slice(), [one] if agents.contains(one)),
-                who => *who == Expected::Rings(dial.agents.clone()),
-            };
-            those && dial.timeout_s == *for_s && dial.place == *place
-        }
-        (Told::Outside { number, for_s }, Action::Dial(dial)) => {
-            dial.lines == [Line::Number(number.clone())] && dial.agents.is_empty() && dial.timeout_s == *for_s
-        }
-        (Told::Waits { place, greeting }, Action::Wait { seconds: 1, place: at, greeting: heard }) => place == at && greeting == heard,
-        (Told::Plays(node), Action::Prompt(prompt)) => prompt.node == *node,
-        (Told::Forwards(number), Action::Forward { number: to, .. }) => number == to,
-        (Told::Voicemail(mailbox), Action::Voicemail { place }) => mailbox == place,
-        (Told::HangsUp(cause), Action::Hangup { cause: because }) => cause == because,
-        (Told::OwnRoute, Action::Default) => true,
-        _ => false,
     }
 }
