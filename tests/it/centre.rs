@@ -97,9 +97,10 @@ fn the_simulation_agrees_with_erlang_c_where_its_conditions_hold() {
 /// Questions and events that come twice, components thrown away and opened anew, any strategy, agents who come short.
 #[test]
 fn what_must_hold_holds_on_any_day() {
-    let any = (2usize..10, 1usize..4, 0..Way::ALL.len(), 60.0f64..400.0, 0.0f64..0.4, 0.0f64..0.3, any::<u64>(), 0.0f64..0.3, 0u64..80);
+    let people = (2usize..10, 1usize..4, 0..Way::ALL.len(), 60.0f64..400.0, 1i64..12);
+    let any = (people, 0.0f64..0.6, 0.0f64..0.4, any::<u64>(), 0.0f64..0.3, 0u64..80);
     let mut runner = TestRunner::new(Config { cases: 10, max_shrink_iters: 40, ..Config::default() });
-    let result = runner.run(&any, |(agents, queues, way, calls_per_hour, ignored, rejected, seed, twice, restart)| {
+    let result = runner.run(&any, |((agents, queues, way, calls_per_hour, poll_s), ignored, rejected, seed, twice, restart)| {
         let restart_every = if restart < 20 { 0 } else { restart };
         let day = Plan {
             agents: agents.max(queues),
@@ -109,6 +110,7 @@ fn what_must_hold_holds_on_any_day() {
             hours: 0.1,
             ignored,
             rejected,
+            poll_s,
             seed,
             chaos: Chaos { twice, restart_every },
             ..plan()
