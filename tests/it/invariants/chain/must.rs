@@ -2,6 +2,9 @@
 
 use super::trial::{Is, Trial, agent};
 
+/// A reason of the step, not of the agent.
+const CLOSED: &str = "works for a queue that is closed at this hour";
+
 /// What must come of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Must {
@@ -15,7 +18,7 @@ pub(super) struct Must {
 }
 
 impl Trial {
-    /// `once`: who was refused at a step is not told of again at a later one, and nobody is turned away.
+    /// `once`: who was refused at a step for a reason of his own is not told of again at a later one, and nobody is turned away.
     pub(super) fn must(&self, once: bool) -> Must {
         let mut must = Must::default();
         if self.is_blocked && !once {
@@ -33,17 +36,15 @@ impl Trial {
             if people.is_empty() {
                 must.empty.push((*step).to_owned());
             }
+            let closed = (*step == "queue:q" && !self.is_open).then_some(CLOSED);
             for n in &people {
-                let closed = (*step == "queue:q" && !self.is_open).then_some("works for a queue that is closed at this hour");
-                let told = once && must.refused.iter().any(|(_, a, _)| *a == agent(*n));
+                let told = once && must.refused.iter().any(|(_, a, reason)| *a == agent(*n) && reason != CLOSED);
                 if let Some(reason) = closed.or(self.people[*n].reason()).filter(|_| !told) {
                     must.refused.push(((*step).to_owned(), agent(*n), reason.to_owned()));
                 }
             }
-            let free = |n: &&usize| self.people[**n] == Is::Free && (self.is_open || *step != "queue:q");
             // In the order of idleness, which is that of the numbers.
-            let passed = |n: &&usize| !once || !must.refused.iter().any(|(s, a, _)| *a == agent(**n) && s != step);
-            if let Some(n) = people.iter().filter(free).find(passed) {
+            if let Some(n) = people.iter().find(|n| self.people[**n] == Is::Free && closed.is_none()) {
                 must.chosen = Some(agent(*n));
                 break;
             }
