@@ -29,7 +29,6 @@ mod walk;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::domain::agent::OfferState;
 use crate::domain::decision::Decision;
 use crate::domain::id;
 use crate::domain::phone::Party;
@@ -37,8 +36,7 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::lookup::Answer;
 use crate::pbx::RoutingRequest;
 use crate::roster::App;
-use crate::store::offers;
-use crate::store::{Conn, Db, Durability, Result, StoreError};
+use crate::store::{Db, Durability, Result, StoreError};
 
 pub use choice::{Choice, take};
 pub use position::{InQueue, Left, Place, Position};

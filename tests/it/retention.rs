@@ -2,6 +2,7 @@
 
 use hookflash::declare::edit;
 use hookflash::domain::agent::State;
+use hookflash::domain::agent_time::Mark;
 use hookflash::domain::time::Timestamp;
 use hookflash::store::{Conn, Durability, times};
 use hookflash::timers::retention;
@@ -22,7 +23,7 @@ async fn marks_of_agents_who_are_gone_go_too(#[values(Sqlite, Postgres)] backend
     let leave = |conn: &mut Conn| {
         for agent in ["ann", "eve"] {
             for (second, state) in [(10, State::Ringing), (20, State::OnCall), (30, State::Available)] {
-                times::put(conn, SHOP, agent, START.plus_s(second), (state, None), None, times::PHONE)?;
+                times::put(conn, SHOP, agent, &Mark::new(START.plus_s(second), state, times::PHONE))?;
             }
         }
         edit::remove_agent(conn, SHOP, "eve", true, START.plus_s(40)).expect("removed");
