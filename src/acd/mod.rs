@@ -38,7 +38,7 @@ use crate::pbx::RoutingRequest;
 use crate::roster::App;
 use crate::store::{Db, Durability, Result, StoreError};
 
-pub use choice::{Choice, take};
+pub use choice::take;
 pub use position::{InQueue, Left, Place, Position};
 pub use walk::{Asked, Said};
 

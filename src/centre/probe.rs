@@ -5,8 +5,9 @@
 use super::day::Day;
 use super::people::Stage;
 use super::plan::{APP, BEGIN, id_of};
-use crate::acd::{self, Choice, Position};
+use crate::acd::{self, Position};
 use crate::domain::agent::{AgentState, ManualStatus, OfferState};
+use crate::domain::agent_choice::Choice;
 use crate::domain::id;
 use crate::ingest::Accepted;
 use crate::pbx::action::Action;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ivr::{EMPTY_KEY, IvrNode, entry};
+use super::ivr::{EMPTY_KEY, entry};
 use super::queue::{Door, Target};
 use super::spec::{Application, PbxKind};
 
@@ -32,8 +32,7 @@ pub fn of(app: &Application) -> Vec<Doubt> {
 
 fn trees(app: &Application, found: &mut Vec<Doubt>) {
     for (i, tree) in app.ivr_tree.iter().enumerate() {
-        let nodes: Vec<&IvrNode> = app.ivr_node.iter().filter(|n| n.tree == tree.id).collect();
-        if nodes.is_empty() {
+        if !app.ivr_node.iter().any(|n| n.tree == tree.id) {
             let mend = "declare a node of it, or remove it";
             found.push(Doubt::new("ivr_tree", i, "has no node: nobody can be led to it", mend));
         }

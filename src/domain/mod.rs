@@ -1,6 +1,7 @@
 //! Plain types and rules: no IO, no vendor, no web framework, no SQL.
 
 pub mod agent;
+pub mod agent_choice;
 pub mod agent_stats;
 pub mod agent_time;
 pub mod call;

@@ -91,7 +91,7 @@ fn settle(state: &mut AgentState, app: &App, call: &str, work: &Work, counts: Op
     if before != (state.ringing, state.talking, state.claim.is_some()) {
         state.engaged_since = now;
     }
-    settle_next(state, now);
+    state.settle_next(now);
 }
 
 /// The wrap-up after a call.
@@ -138,18 +138,7 @@ pub fn offer_ended(state: &mut AgentState, app: &App, call: &str, how: OfferStat
         (state.manual_status, state.manual_reason) = (rules.no_answer_status, Some("no answer".into()));
         (state.status_by, state.status_since, state.misses) = (Some(times::ROUTER.into()), now, 0);
     }
-    settle_next(state, now);
-}
-
-/// Applies a queued next status once no work is in hand.
-pub fn settle_next(state: &mut AgentState, now: Timestamp) {
-    if !state.engaged(now)
-        && state.wrap_until <= now
-        && let Some((next, reason)) = state.next_status.take()
-    {
-        (state.manual_status, state.manual_reason, state.status_since) = (next, reason, now);
-        state.status_by = state.next_by.take();
-    }
+    state.settle_next(now);
 }
 
 /// Where an offer goes: its state, and whether that is its end.

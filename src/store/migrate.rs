@@ -104,7 +104,49 @@ impl Drop for FileLock {
 
 #[cfg(test)]
 mod tests {
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+    use diesel::sql_types::Text;
+
     use super::*;
+
+    #[derive(QueryableByName, Debug, PartialEq)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        line: String,
+    }
+
+    /// The legs as a tool for reports reads them, in the order of their key.
+    fn legs(c: &mut SqliteConnection) -> Vec<Line> {
+        let of = "SELECT leg_id || ' ' || started_us || ' ' || status AS line FROM report_legs ORDER BY leg_id";
+        diesel::sql_query(of).load(c).expect("the view")
+    }
+
+    #[test]
+    fn legs_of_the_version_before_are_there_after_an_upgrade_and_on_the_way_back() {
+        let mut c = SqliteConnection::establish(":memory:").expect("a database");
+        c.run_pending_migrations(SQLITE).expect("migrated");
+        while c.applied_migrations().expect("names").iter().any(|m| *m.to_string() >= *"20261129") {
+            c.revert_last_migration(SQLITE).expect("there is a way back");
+        }
+        for n in 0..5 {
+            c.batch_execute(&format!(
+                "INSERT INTO calls (application, id, pbx_call_id, direction, status, started_at, first_received_at, version, facts)
+                 SELECT 1, 'c{}', 'x', 'in', 'answered', {n}, {n}, 1, '{{}}' WHERE {n} < 4;
+                 INSERT INTO legs (application, call_id, leg, kind, direction, status, started_at, talk_us, duration_us, transferred, source, logged_at)
+                 VALUES (1, 'c{}', 'a', 'leg', 'in', 'answered', {n}, 1, 1, 0, 'events', {n}), (1, 'c{}', 'b', 'leg', 'in', 'busy', {n}, 1, 1, 0, 'events', {n})",
+                9 - n, 9 - n, 9 - n
+            ))
+            .expect("rows");
+        }
+        let before = legs(&mut c);
+        assert_eq!(before.len(), 10, "two of them without a call");
+        c.run_pending_migrations(SQLITE).expect("upgraded");
+        assert_eq!(legs(&mut c), before);
+        c.revert_last_migration(SQLITE).expect("back");
+        c.revert_last_migration(SQLITE).expect("back");
+        assert_eq!(legs(&mut c), before);
+    }
 
     #[test]
     fn no_two_migrations_have_one_version() {

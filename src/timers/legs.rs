@@ -13,7 +13,6 @@ use metrics::counter;
 
 use crate::app::Hookflash;
 use crate::domain::time::Timestamp;
-use crate::ingest::engagement;
 use crate::pbx::asterisk::ami::Action;
 use crate::pbx::telphin::api;
 use crate::roster::App;
@@ -108,7 +107,7 @@ fn recount(conn: &mut Conn, app: &App, extension: &str, now: Timestamp) -> Resul
     let now = state.no_earlier(now);
     (state.ringing, state.talking) = live::count(conn, app.id(), agent.lines())?;
     state.engaged_since = now;
-    engagement::settle_next(&mut state, now);
+    state.settle_next(now);
     agents::save(conn, app.id(), agent.line(), &state)?;
     times::record(conn, app.id(), &state, now, times::ROUTER)
 }

@@ -11,10 +11,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::crud;
 use super::view::AgentView;
-use crate::acd::{self, Choice};
+use crate::acd;
 use crate::auth::Action;
 use crate::declare::edit;
 use crate::domain::agent::{AgentState, ManualStatus, State};
+use crate::domain::agent_choice::Choice;
 use crate::domain::agent_time::{self, Span};
 use crate::domain::spec::Agent;
 use crate::domain::time::Timestamp;
@@ -22,7 +23,6 @@ use crate::http::body::Json;
 use crate::http::error::Failure;
 use crate::http::extract::{AppPath, Id};
 use crate::http::query::{Force, Items, Limit, Nothing, Page, Period, Query, Within};
-use crate::ingest::engagement::settle_next;
 use crate::roster::App;
 use crate::store::{Conn, Result as StoreResult, agents, live, times};
 use crate::text_enum;
@@ -150,7 +150,7 @@ async fn end_wrap_up(at: AppPath, id: Id) -> Result<Answer<AgentView>, Failure> 
     at.must(Action::SetStatus(&id.0))?;
     change(&at, &id.0, |_, _, state, now| {
         state.wrap_until = state.wrap_until.min(now);
-        settle_next(state, now);
+        state.settle_next(now);
         Ok(())
     })
     .await?;
